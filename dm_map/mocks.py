@@ -1,0 +1,92 @@
+"""Exact mocks: tracers in equilibrium whose potential, mass density and scores are known in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from dm_map.errors import MockError
+
+__all__ = ["Plummer"]
+
+Positions = Float[np.ndarray, "*batch 3"]
+Numbers = Float[np.ndarray, "*batch"]
+
+
+@dataclass(frozen=True)
+class Plummer:
+    """Isotropic Plummer sphere in units of G = M = b = 1 (Plummer 1911; Dejonghe 1987).
+
+    Phi = -(1 + r^2)^(-1/2), rho = 3/(4 pi) (1 + r^2)^(-5/2), and f is proportional to (-E)^(7/2) with
+    E = v^2/2 + Phi. The tracers are the mass. All arrays have the Cartesian components as their last axis.
+    """
+
+    def potential(self, x: Positions) -> Numbers:
+        """Phi(x), in units of G M / b."""
+        return np.asarray(-1.0 / np.sqrt(1.0 + np.sum(x**2, axis=-1)))
+
+    def acceleration(self, x: Positions) -> Positions:
+        """a = -grad Phi, in units of G M / b^2."""
+        return -x * (1.0 + np.sum(x**2, axis=-1, keepdims=True)) ** -1.5
+
+    def density(self, x: Positions) -> Numbers:
+        """rho(x), in units of M / b^3; also the probability density of a tracer's position."""
+        return np.asarray(3.0 / (4.0 * np.pi) * (1.0 + np.sum(x**2, axis=-1)) ** -2.5)
+
+    def mass_within(self, r: Numbers) -> Numbers:
+        """Mass inside radius r, in units of M; also the distribution function of the tracers' radii."""
+        return np.asarray(r**3 * (1.0 + r**2) ** -1.5)
+
+    def escape_speed(self, x: Positions) -> Numbers:
+        """v_esc = sqrt(-2 Phi)."""
+        return np.asarray(np.sqrt(-2.0 * self.potential(x)))
+
+    def log_density(self, x: Positions, v: Positions) -> Numbers:
+        """ln f(x, v), normalised over phase space; -inf for unbound velocities."""
+        binding = -self.potential(x) - 0.5 * np.sum(v**2, axis=-1)
+        # f = 24 sqrt(2) / (7 pi^3) (-E)^(7/2) for unit mass (Binney & Tremaine 2008, section 4.3).
+        with np.errstate(divide="ignore"):
+            logarithm = np.log(np.maximum(binding, 0.0))
+        return np.asarray(np.log(24.0 * np.sqrt(2.0) / (7.0 * np.pi**3)) + 3.5 * logarithm)
+
+    def scores(self, x: Positions, v: Positions) -> tuple[Positions, Positions]:
+        """(grad_x ln f, grad_v ln f) = 7/2 (a, -v) / (-E).
+
+        Raises:
+            MockError: a velocity is not bound, so that f = 0 there; the message gives the speed.
+        """
+        binding = -self.potential(x) - 0.5 * np.sum(v**2, axis=-1)
+        if not np.all(binding > 0):
+            worst = np.unravel_index(np.argmin(binding), binding.shape)
+            speed, limit = np.linalg.norm(v[worst]), self.escape_speed(x)[worst]
+            raise MockError(f"a speed of {speed:.4g} is not below the escape speed {limit:.4g}: f = 0 there")
+        factor = 3.5 / np.asarray(binding)[..., None]
+        return factor * self.acceleration(x), -factor * v
+
+    def sample_velocities(self, x: Float[np.ndarray, "n 3"], seed: int) -> Float[np.ndarray, "n 3"]:
+        """One velocity at each position: (v / v_esc)^2 follows Beta(3/2, 9/2), its direction is isotropic."""
+        rng = np.random.default_rng(seed)
+        speed = self.escape_speed(x) * np.sqrt(rng.beta(1.5, 4.5, len(x)))
+        return speed[:, None] * _directions(len(x), rng)
+
+    def sample(self, n: int, seed: int) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
+        """Positions and velocities of n tracers.
+
+        Raises:
+            MockError: n is negative.
+        """
+        if n < 0:
+            raise MockError(f"the number of tracers cannot be negative; got {n}")
+        for_positions, for_velocities = np.random.SeedSequence(seed).generate_state(2)
+        rng = np.random.default_rng(for_positions)
+        # M(<r) = u solved for r: r^2 / (1 + r^2) = u^(2/3).
+        squared = rng.random(n) ** (2.0 / 3.0)
+        x = np.sqrt(squared / (1.0 - squared))[:, None] * _directions(n, rng)
+        return x, self.sample_velocities(x, int(for_velocities))
+
+
+def _directions(n: int, rng: np.random.Generator) -> Float[np.ndarray, "n 3"]:
+    normal = rng.standard_normal((n, 3))
+    return normal / np.linalg.norm(normal, axis=-1, keepdims=True)

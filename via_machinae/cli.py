@@ -1,0 +1,152 @@
+"""The command line `via-machinae`. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from via_machinae.terminal import console, error
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+StoreOption = Annotated[Path, typer.Option("--store", help="Directory of the star catalogue.")]
+RunOption = Annotated[Path, typer.Option("--run", help="Run directory.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML configuration; defaults without it.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes; default one per core.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="FITS, ECSV, VOTable, CSV(.gz) or Parquet files.")],
+    store: StoreOption,
+    column: Annotated[
+        list[str] | None, typer.Option("--column", help="A column under another name: ra=MyRightAscension.")
+    ] = None,
+) -> None:
+    """Read star tables into a catalogue store; rejected rows are kept beside it, with the reason."""
+    from via_machinae.ingest import import_files
+
+    for done in import_files(files, store, _renamed(column or [])):
+        console.print(str(done.report), markup=False)
+        console.print(f"  added to {store}: {done.added:,}; there already: {done.known:,}", markup=False)
+
+
+@app.command()
+def mock(
+    store: StoreOption,
+    seed: SeedOption = 1,
+    empty: Annotated[bool, typer.Option("--empty", help="Without streams, for null tests.")] = False,
+) -> None:
+    """Make a realistic mock sky with hidden streams as a store; its truth lies in STORE/truth."""
+    from via_machinae.ingest import make_mock
+
+    stars, truth = make_mock(store, seed, streams=not empty)
+    console.print(f"{stars:,} stars in {store}; truth in {truth}", markup=False)
+
+
+@app.command()
+def scan(
+    store: StoreOption, run: RunOption, config: ConfigOption = None, workers: WorkersOption = None
+) -> None:
+    """Scan all patches of a store for streams and make the catalogue. Run again to continue."""
+    from via_machinae.jobs import catalogue_job, scan_job
+
+    settings = _config(config, workers)
+    catalogue_job(scan_job(store, run, settings), settings)
+
+
+@app.command()
+def catalog(
+    run: RunOption,
+    config: ConfigOption = None,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", help="STORE/truth of a mock sky, to compare with.")
+    ] = None,
+) -> None:
+    """Make the catalogue of a finished scan again, perhaps with other lines, regions or thresholds."""
+    from via_machinae.ingest import read_truth
+    from via_machinae.jobs import catalogue_job, show_comparison
+    from via_machinae.run import Run
+    from via_machinae.truth import compare
+
+    opened = Run.open(run)
+    known = None if truth is None else read_truth(truth)
+    found = catalogue_job(opened, opened.config if config is None else _config(config, None), truth)
+    if known is not None:
+        show_comparison(compare(found, known))
+
+
+@app.command()
+def status(run: RunOption) -> None:
+    """How far a run is."""
+    from via_machinae.jobs import status_job
+    from via_machinae.run import Run
+
+    status_job(Run.open(run))
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Option("--dir", help="Where the demo writes.")] = Path("demo"),
+    seed: SeedOption = 1,
+    workers: WorkersOption = None,
+) -> None:
+    """The whole chain on a mock sky: hide streams, scan blind, compare with the truth."""
+    from via_machinae.config import config_from
+    from via_machinae.jobs import DEMO_CONFIG, demo_job
+
+    demo_job(
+        directory, seed, config_from({**DEMO_CONFIG, "run": {"seed": seed, "workers": workers or 0}}, "demo")
+    )
+
+
+def _config(path: Path | None, workers: int | None):
+    from via_machinae.config import Config, load_config
+
+    settings = Config() if path is None else load_config(path)
+    if workers is None:
+        return settings
+    return settings.model_copy(update={"run": settings.run.model_copy(update={"workers": workers})})
+
+
+def _renamed(pairs: list[str]) -> dict[str, str]:
+    from via_machinae.errors import ConfigError
+
+    wrong = [pair for pair in pairs if pair.count("=") != 1]
+    if wrong:
+        raise ConfigError(f"--column takes NAME=NAME_IN_FILE, for example ra=RAJ2000; got {wrong[0]!r}")
+    return dict(pair.split("=") for pair in pairs)
+
+
+def main() -> None:
+    """Entry point: every expected failure is one line on standard error and a non-zero exit."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        error("interrupted; what was finished is kept: run the same command again to continue")
+        sys.exit(130)
+    except OSError as problem:
+        error(f"{problem}; free space or check permissions, then run the same command again")
+        sys.exit(1)
+    except _expected() as problem:
+        error(problem)
+        sys.exit(1)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    from density import DensityError
+    from sky_patches import SkyPatchesError
+    from streams import StreamsError
+    from via_machinae.errors import ViaMachinaeError
+
+    return (ViaMachinaeError, SkyPatchesError, DensityError, StreamsError)

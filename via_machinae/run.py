@@ -1,0 +1,198 @@
+"""A run directory: what is to be done, what is done, and where everything lies."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sky_patches import PatchGeometry
+from streams import WindowScores
+from via_machinae.config import Config, config_from
+from via_machinae.errors import RunError
+from via_machinae.version import __version__
+
+__all__ = ["Run", "Unit", "atomic_path"]
+
+FORMAT = 1
+MANIFEST = "run.json"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of work: one window of one component in one patch. Restartable, independent of all others.
+
+    Args:
+        patch: name of the patch.
+        component: the resonant component.
+        low, high: the window, mas/yr.
+    """
+
+    patch: str
+    component: str
+    low: float
+    high: float
+
+    @property
+    def label(self) -> str:
+        """File name of its scores."""
+        return f"{self.component}_{self.low:+09.3f}_{self.high:+09.3f}.npz"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk. Everything in it is written whole or not at all.
+
+        run.json                      configuration, provenance, patches, units
+        patches/NAME/scores/*.npz     scores of each finished unit
+        catalog/                      candidates and members, ECSV and FITS
+        figures/                      one per candidate
+
+    Args:
+        path: the directory.
+        config: its configuration.
+        store: path of the star catalogue.
+        manifest: the content of run.json.
+    """
+
+    path: Path
+    config: Config
+    store: Path
+    manifest: dict[str, Any]
+
+    @staticmethod
+    def exists(path: Path) -> bool:
+        """True if `path` holds a run."""
+        return (Path(path) / MANIFEST).is_file()
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        config: Config,
+        store: Path,
+        *,
+        geometries: list[PatchGeometry],
+        units: list[Unit],
+        provenance: dict[str, Any],
+    ) -> Run:
+        """Start a run.
+
+        Raises:
+            RunError: the directory holds other files.
+        """
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(f"{path} is not empty and holds no run: choose a new directory")
+        path.mkdir(parents=True, exist_ok=True)
+        manifest = {
+            "format": FORMAT,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "version": __version__,
+            "config": config.model_dump(mode="json"),
+            "config_hash": config.hash(),
+            "scoring_hash": config.scoring_hash(),
+            "store": str(Path(store).resolve()),
+            "patches": [geometry.to_dict() for geometry in geometries],
+            "units": [[unit.patch, unit.component, unit.low, unit.high] for unit in units],
+            **provenance,
+        }
+        write_json(path / MANIFEST, manifest)
+        return cls(path, config, Path(store), manifest)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open a run.
+
+        Raises:
+            RunError: no run there, or one that this version cannot read.
+        """
+        path = Path(path)
+        if not cls.exists(path):
+            raise RunError(
+                f"{path} is no run directory (no {MANIFEST} in it): make one with 'via-machinae scan'"
+            )
+        try:
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path / MANIFEST} cannot be read ({error}): the run must be made anew"
+            ) from error
+        if manifest.get("format") != FORMAT:
+            raise RunError(
+                f"{path} has run format {manifest.get('format')}, this version reads {FORMAT}: "
+                f"it was written by via-machinae {manifest.get('version')}"
+            )
+        return cls(
+            path, config_from(manifest["config"], str(path / MANIFEST)), Path(manifest["store"]), manifest
+        )
+
+    @property
+    def geometries(self) -> list[PatchGeometry]:
+        """The patches."""
+        return [PatchGeometry.from_dict(values) for values in self.manifest["patches"]]
+
+    @property
+    def units(self) -> list[Unit]:
+        """All units of work, in order."""
+        return [Unit(*values) for values in self.manifest["units"]]
+
+    def scores_path(self, unit: Unit) -> Path:
+        """Where the scores of a unit lie once it is done."""
+        return self.path / "patches" / unit.patch / "scores" / unit.label
+
+    def pending(self) -> list[Unit]:
+        """Units not done yet."""
+        return [unit for unit in self.units if not self.scores_path(unit).exists()]
+
+    def scores(self, patch: str, source_id: np.ndarray) -> list[WindowScores]:
+        """Scores of a patch, as rows of its stars (`source_id` ascending).
+
+        Raises:
+            RunError: a file is damaged (the message says how to redo it) or belongs to other stars.
+        """
+        return [self._read(unit, source_id) for unit in self.units if unit.patch == patch]
+
+    def _read(self, unit: Unit, source_id: np.ndarray) -> WindowScores:
+        path = self.scores_path(unit)
+        try:
+            with np.load(path) as saved:
+                ids, log_ratio = saved["source_id"], saved["log_ratio"]
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(
+                f"{path} cannot be read ({error}): delete it and scan again, only it is redone"
+            ) from error
+        rows = np.searchsorted(source_id, ids)
+        if not np.array_equal(source_id[np.minimum(rows, len(source_id) - 1)], ids):
+            raise RunError(
+                f"{path} holds stars that the store {self.store} no longer has: scan into a new run"
+            )
+        return WindowScores(unit.component, unit.low, unit.high, rows, log_ratio)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write JSON atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

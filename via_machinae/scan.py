@@ -1,0 +1,135 @@
+"""The conductor: plan a run, score its windows on all cores, make the catalogue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from density import DensityError
+from sky_patches import CatalogStore
+from via_machinae.config import Config
+from via_machinae.errors import RunError
+from via_machinae.patch_stars import geometries, load_patch
+from via_machinae.run import Run, Unit
+from via_machinae.scoring import ScoredUnit, score_unit, single_thread, units_of
+
+__all__ = ["plan_run", "score_run", "workers_of"]
+
+
+def plan_run(store: Path, run: Path, config: Config) -> Run:
+    """Open the run if it exists, else plan it: patches, cuts, windows.
+
+    Raises:
+        RunError: the directory holds a run of another configuration or other stars (the message says what
+            differs), or no window has enough stars.
+    """
+    catalogue = CatalogStore.open(store)
+    checksum = catalogue.checksum()
+    if Run.exists(run):
+        return _continued(Run.open(run), config, checksum)
+    patches = [load_patch(catalogue, geometry, config) for geometry in geometries(catalogue, config)]
+    units = [unit for patch in patches for unit in units_of(patch, config)]
+    if not units:
+        raise RunError(
+            f"no window of {config.windows.width} mas/yr holds {config.windows.min_stars} stars "
+            f"(stars after the cuts: {[len(patch.table) for patch in patches]}): lower windows.min_stars or widen the patch"
+        )
+    provenance: dict[str, Any] = {
+        "store_checksum": checksum,
+        "store_provenance": catalogue.provenance,
+        "stars": {patch.geometry.name: len(patch.table) for patch in patches},
+        "features": {patch.geometry.name: list(patch.features) for patch in patches},
+        "cuts": {patch.geometry.name: patch.cuts for patch in patches},
+    }
+    return Run.create(
+        run,
+        config,
+        store,
+        geometries=[patch.geometry for patch in patches],
+        units=units,
+        provenance=provenance,
+    )
+
+
+def _continued(run: Run, config: Config, checksum: str) -> Run:
+    if run.manifest["store_checksum"] != checksum:
+        raise RunError(
+            f"{run.path} was begun on other stars than the store holds now: scan into a new run directory"
+        )
+    if run.manifest["scoring_hash"] != config.scoring_hash():
+        changed = _differences(run.config.model_dump(), config.model_dump())
+        raise RunError(
+            f"{run.path} was begun with another configuration; changed: {', '.join(changed)}. "
+            "Use the old one to continue, or a new run directory"
+        )
+    return run
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in old:
+        if isinstance(old[key], dict):
+            found += _differences(old[key], new[key], f"{prefix}{key}.")
+        elif old[key] != new[key]:
+            found.append(f"{prefix}{key} ({old[key]} -> {new[key]})")
+    return found
+
+
+def workers_of(config: Config) -> int:
+    """Number of worker processes."""
+    return config.run.workers or _cores()
+
+
+def _cores() -> int:
+    """Cores this process may use; where the system does not tell, all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def score_run(run: Run, workers: int, done: Callable[[ScoredUnit], None] | None = None) -> None:
+    """Score all pending units on `workers` processes; each finished unit is on disk before `done` hears of it.
+
+    Interrupting loses only the units at work; calling again continues.
+
+    Raises:
+        RunError: a unit failed (the message names it), or a worker process was killed.
+    """
+    pending = run.pending()
+    if not pending:
+        return
+    pool = ProcessPoolExecutor(
+        min(workers, len(pending)), mp_context=get_context("spawn"), initializer=single_thread
+    )
+    try:
+        futures = {pool.submit(score_unit, run.path, unit): unit for unit in pending}
+        for unit, future in _as_completed(futures):
+            scored = _result(unit, future)
+            if done is not None:
+                done(scored)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _as_completed(futures: dict[Future[ScoredUnit], Unit]) -> Iterator[tuple[Unit, Future[ScoredUnit]]]:
+    waiting = set(futures)
+    while waiting:
+        # A short time-out keeps the main process awake to an interrupt from the keyboard.
+        finished, waiting = wait(waiting, timeout=0.5, return_when="FIRST_COMPLETED")
+        yield from ((futures[future], future) for future in finished)
+
+
+def _result(unit: Unit, future: Future[ScoredUnit]) -> ScoredUnit:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a worker process was killed (out of memory?); run the same command to continue"
+        ) from error
+    except DensityError as error:
+        raise RunError(
+            f"window [{unit.low}, {unit.high}) of {unit.component} in patch {unit.patch!r}: {error}"
+        ) from error

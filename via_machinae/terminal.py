@@ -1,0 +1,79 @@
+"""What a user sees while work goes on: progress, tables, one-line errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table as RichTable
+
+__all__ = ["console", "error", "progress_bar", "show_table"]
+
+console = Console(highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def error(message: object) -> None:
+    """A one-line error on standard error."""
+    _errors.print("error: " + " ".join(str(message).split()), style="red", markup=False)
+
+
+@contextmanager
+def progress_bar(label: str, total: int, done: int = 0) -> Iterator[Callable[[], None]]:
+    """A progress bar with remaining time; in a log file, a line at every tenth instead.
+
+    Args:
+        label: what is counted.
+        total: steps in all.
+        done: steps done before (a continued run).
+
+    Yields:
+        A function to call after each step.
+    """
+    if not console.is_terminal:
+        yield _log_steps(label, total, done)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(label, total=total, completed=done)
+        yield lambda: progress.advance(task)
+
+
+def _log_steps(label: str, total: int, done: int) -> Callable[[], None]:
+    count = done
+
+    def step() -> None:
+        nonlocal count
+        count += 1
+        if count * 10 // total > (count - 1) * 10 // total:
+            console.print(f"{label}: {count} of {total}")
+            sys.stdout.flush()
+
+    return step
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; numbers to the right."""
+    table = RichTable(title=title, title_justify="left")
+    for column, values in zip(columns, zip(*rows, strict=True) if rows else [()] * len(columns), strict=True):
+        numeric = bool(values) and all(isinstance(value, (int, float)) for value in values)
+        table.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row))
+    console.print(table)
