@@ -91,8 +91,8 @@ class WindowedRows:
         inside, beside = window.contains(m), window.sidebands(m, margin=margin, reach=reach)
         if min(inside.sum(), beside.sum()) < minimum:
             raise DetectorError(
-                f"expected at least {minimum} rows in the window [{window.low}, {window.high}) and in its"
-                f" sidebands; got {inside.sum()} and {beside.sum()} of {len(m)}; widen the window or its reach"
+                f"expected {minimum} rows or more in the window [{window.low}, {window.high}) and in"
+                f" its sidebands; got {inside.sum()} and {beside.sum()} of {len(m)}; widen one of them"
             )
         return cls(x, m, inside, beside, order)
 

@@ -34,11 +34,13 @@ from sky_patches.frames import PatchFrame
 from sky_patches.loader import Loaded, LoadReport, read_stars
 from sky_patches.natural import natural_patch
 from sky_patches.patch import Patch, PatchGeometry, StarSource, TableSource
-from sky_patches.schema import SCHEMA, StarColumn, StarTable, validate
+from sky_patches.schema import SCHEMA, StarColumn, StarTable, star_table, validate
 from sky_patches.store import CatalogStore
+from sky_patches.store_append import AppendReport
 
 __all__ = [
     "SCHEMA",
+    "AppendReport",
     "Box",
     "CatalogStore",
     "Circle",
@@ -70,5 +72,6 @@ __all__ = [
     "apply_cuts",
     "natural_patch",
     "read_stars",
+    "star_table",
     "validate",
 ]

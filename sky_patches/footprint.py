@@ -185,7 +185,7 @@ class Box:
         theta, r, _ = _strip(theta, r, 0.0)
         depth, ramp, top, chord = self._profile(theta, r)
         to_edge = np.minimum(depth, ramp + top - depth)
-        rising = np.divide(to_edge, ramp, out=np.ones_like(depth), where=ramp > 0)
+        rising = np.divide(to_edge, ramp, out=np.ones_like(depth), where=ramp > 1e-12)
         return np.asarray(np.where(to_edge >= 0, chord * np.clip(rising, 0.0, 1.0), 0.0))
 
     def sample(self, n: int, seed: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:

@@ -292,8 +292,9 @@ def _angles(
     vectors: Float[np.ndarray, "... 3"],
 ) -> tuple[Float[np.ndarray, ...], Float[np.ndarray, ...]]:
     x, y, z = np.moveaxis(vectors, -1, 0)
-    # Adding zero turns -0.0 into 0.0, so that arctan2 gives +180 and never -180 deg.
-    lon = np.degrees(np.arctan2(y + 0.0, x))
+    lon = np.degrees(np.arctan2(y, x))
+    # The seam belongs to +180: -0.0, or a y that rounding left just below zero, comes out as -180.
+    lon = np.where(lon <= -180.0, 180.0, lon)
     # arctan2 keeps full precision at the poles, where arcsin(z) loses half of it.
     return np.asarray(lon), np.asarray(np.degrees(np.arctan2(z, np.hypot(x, y))))
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import healpy as hp
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -92,6 +91,8 @@ def properties_text(
     name: str, partitions: Sequence[Partition], builder: str, date: str, kilobytes: int
 ) -> str:
     """Content of `hats.properties`: what the catalogue is and which columns hold the positions."""
+    import healpy as hp  # late: it loads matplotlib.pyplot
+
     orders = [part.order for part in partitions]
     fraction = sum(1.0 / hp.nside2npix(1 << order) for order in orders)
     entries = {

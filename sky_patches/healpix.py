@@ -6,7 +6,6 @@ upper bits (Gaia data model, `gaia_source.source_id`).
 
 from __future__ import annotations
 
-import healpy as hp
 import numpy as np
 from jaxtyping import Float, Int64
 
@@ -57,6 +56,8 @@ def radec_to_pixel(
     Raises:
         SkyPatchesError: an order outside 0 to 29, or a position that is not finite or has |dec| > 90.
     """
+    import healpy as hp  # late: it loads matplotlib.pyplot
+
     _check_order(order)
     lon, lat = np.atleast_1d(np.asarray(ra, float)), np.atleast_1d(np.asarray(dec, float))
     bad = ~(np.isfinite(lon) & (np.abs(lat) <= 90.0))
@@ -84,6 +85,8 @@ def cone_pixels(ra: float, dec: float, radius_deg: float, order: int) -> Int64[n
         SkyPatchesError: a centre that is not on the sky, a radius that is negative or not finite, or a bad
             order.
     """
+    import healpy as hp  # late: it loads matplotlib.pyplot
+
     _check_order(order)
     if not (np.isfinite(ra) and abs(dec) <= 90.0):
         raise SkyPatchesError(f"the centre of a cone must be on the sky, found ra={ra}, dec={dec}")
@@ -116,6 +119,8 @@ def cone_ranges_29(ra: float, dec: float, radius_deg: float) -> Int64[np.ndarray
 
 def pixel_radius(order: int) -> float:
     """Largest distance from a pixel's centre to its corners at `order`, degrees."""
+    import healpy as hp  # late: it loads matplotlib.pyplot
+
     _check_order(order)
     return float(np.degrees(hp.max_pixrad(1 << order)))
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
-from streams.cells import FootprintCells, FootprintLike
+from sky_patches import Footprint
+from streams.cells import FootprintCells
 from streams.errors import LineSearchError
 from streams.hough import BestLines, ExpectedStrips, HoughLines, LineRecipe
 from streams.membership import Membership, MembershipRecipe, StreamModel, fit_membership
@@ -69,8 +70,8 @@ class CandidateFinder:
     significant line is fitted as a stream, every region whose line consists of its stars is counted to
     it, the stream leaves, and the search of the remaining stars starts again. A star leaves with its
     membership probability, so that what stays has the density of the background and the place of the
-    stream is neither a ridge nor a hole. The order of the input cannot matter, and no star is evidence
-    for two candidates.
+    stream is neither a ridge nor a hole; but a member of one candidate is never a member of another. The
+    order of the windows does not matter.
 
     Args:
         regions, lines, membership: recipes of the steps.
@@ -91,7 +92,7 @@ class CandidateFinder:
     def find(
         self,
         stars: StreamStars,
-        footprint: FootprintLike,
+        footprint: Footprint,
         windows: list[WindowScores],
         *,
         keep: Bool[np.ndarray, " n"] | None = None,
@@ -142,52 +143,60 @@ class _PatchSearch:
     lines: HoughLines
     densities: Float[np.ndarray, "regions cells"]
     expected: list[ExpectedStrips]
-    bins: Int[np.ndarray, "n angles"]
     x: Float[np.ndarray, " n"]
     y: Float[np.ndarray, " n"]
 
     @classmethod
     def build(
-        cls, recipe: CandidateFinder, stars: StreamStars, footprint: FootprintLike, regions: list[Region]
+        cls, recipe: CandidateFinder, stars: StreamStars, footprint: Footprint, regions: list[Region]
     ) -> _PatchSearch:
         cells = FootprintCells.of(footprint, recipe.cell_deg)
         lines = HoughLines(cells, recipe.lines)
         x, y = cells.plane.project(*stars.position.T)
         densities = np.stack([cells.density(x[region.stars], y[region.stars]) for region in regions])
         expected = lines.expect(densities)
-        return cls(recipe, stars, regions, lines, densities, expected, lines.bins(x, y), x, y)
+        return cls(recipe, stars, regions, lines, densities, expected, x, y)
 
     def candidates(self, null: NullMaxima, seed: int) -> list[Candidate]:
         chance = np.random.default_rng(seed).random(len(self.stars))
-        free = np.ones(len(self.stars), dtype=bool)
+        free, taken = np.ones(len(self.stars), dtype=bool), np.zeros(len(self.stars), dtype=bool)
         found: list[Candidate] = []
         while len(found) < self.recipe.max_candidates:
             left = [region.stars[free[region.stars]] for region in self.regions]
-            best = self.lines.best(self.bins, left, self.expected)
+            best = self._best(left)
             top = int(np.argmax(best.significance))
             probability = null.false_alarm_probability(best.significance[top])
             if probability > self.recipe.report_below:
                 break
-            candidate = self._candidate(top, best, left, free, probability)
+            candidate = self._candidate(top, best, left, free & ~taken, probability)
             found.append(candidate)
+            taken[candidate.membership.members()] = True
             leaving = self._leaving(candidate, chance) & free
             strip = self._in_strip(best, top, left[top])
             # A line that no stream model explains would be found again for ever: its own stars leave.
             leaving[strip] |= leaving[strip].sum() < candidate.line.count - candidate.line.expected
             free &= ~leaving
-        return found
+        # Once a stronger stream is gone, a line that shared its regions may stand out more than it did.
+        return sorted(found, key=lambda candidate: -candidate.line.significance)
+
+    def _best(self, left: list[np.ndarray]) -> BestLines:
+        """Best lines of the stars that are left; only stars of high rank are transformed."""
+        tops = [rows[: max(self.recipe.lines.ranks)] for rows in left]
+        used = np.unique(np.concatenate(tops))
+        bins = self.lines.bins(self.x[used], self.y[used])
+        return self.lines.best(bins, [np.searchsorted(used, rows) for rows in tops], self.expected)
 
     def _candidate(
-        self, top: int, best: BestLines, left: list[np.ndarray], free: np.ndarray, probability: float
+        self, top: int, best: BestLines, left: list[np.ndarray], use: np.ndarray, probability: float
     ) -> Candidate:
         line = _detection(self.regions[top], best, top)
         start = self._start(line, self._in_strip(best, top, left[top]))
-        membership = fit_membership(self.stars, self.lines.cells.plane, start, self.recipe.membership, free)
+        membership = fit_membership(self.stars, self.lines.cells.plane, start, self.recipe.membership, use)
         member = np.zeros(len(self.stars), dtype=bool)
         member[membership.members()] = True
         merged = [
             number
-            for number in np.nonzero(best.significance > 0)[0]
+            for number in np.flatnonzero(best.significance > 0).tolist()
             if number == top or member[self._in_strip(best, number, left[number])].mean() > 0.5
         ]
         components = tuple(sorted({self.regions[number].component for number in merged}))
@@ -217,5 +226,6 @@ class _PatchSearch:
 def _detection(region: Region, best: BestLines, number: int) -> LineDetection:
     return LineDetection(
         region, float(best.significance[number]), float(best.theta[number]), float(best.offset[number]),
-        float(best.width[number]), int(best.rank[number]), int(best.count[number]), float(best.expected[number]),
+        float(best.width[number]), int(best.rank[number]), int(best.count[number]),
+        float(best.expected[number]),
     )  # fmt: skip

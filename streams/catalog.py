@@ -134,8 +134,8 @@ def _extent(candidate: Candidate, stars: StreamStars, plane: TangentPlane) -> tu
     s = membership.model.along(*plane.project(*stars.position[membership.rows].T))
     order = np.argsort(s)
     cumulative = np.cumsum(membership.probability[order])
-    if not cumulative[-1] > 0:
-        return float(np.median(s)), 0.0
+    if not membership.stars > 0:
+        return float(np.median(s)) if len(s) else 0.0, 0.0
     low, middle, high = np.interp([0.05, 0.5, 0.95], cumulative / cumulative[-1], s[order])
     return float(middle), float(high - low)
 
@@ -182,11 +182,12 @@ class StreamCatalog:
             (candidates["patch"], -candidates["significance"], candidates["false_alarm_probability"])
         )
         candidates, local = candidates[order], local[order]
-        candidates["rank"] = np.arange(1, len(candidates) + 1)
-        candidates["name"] = [f"VM-{rank}" for rank in candidates["rank"]]
+        # Values go into the columns: a new column would have neither description nor UCD.
+        candidates["rank"][:] = np.arange(1, len(candidates) + 1)
+        candidates["name"][:] = [f"VM-{rank}" for rank in candidates["rank"]]
         members = _stack(_MEMBERS, [table for _, _, table in labelled])
         names = dict(zip(local, candidates["name"], strict=True))
-        members["candidate"] = np.array([names[label] for label in members["candidate"]], dtype="U32")
+        members["candidate"][:] = [names[label] for label in members["candidate"]]
         return cls(candidates, members, dict(provenance))
 
     def member_ids(self, name: str) -> np.ndarray:
@@ -205,7 +206,7 @@ class StreamCatalog:
         written = []
         for part, names in _FILES.items():
             table = getattr(self, part).copy()
-            table.meta["provenance"] = json.dumps(dict(self.provenance), sort_keys=True)
+            table.meta["provenance"] = _one_line(self.provenance)
             for name in names:
                 path = directory / name
                 temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
@@ -224,11 +225,16 @@ class StreamCatalog:
         try:
             candidates, members = (Table.read(directory / names[0]) for names in _FILES.values())
             provenance = json.loads(candidates.meta["provenance"])
-        except (OSError, ValueError, KeyError, IORegistryError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IORegistryError) as error:
             raise CatalogError(
                 f"no readable catalogue in {directory} ({error}): make it with 'catalog'"
             ) from error
         return cls(candidates, members, provenance)
+
+
+def _one_line(provenance: Mapping[str, Any]) -> str:
+    """JSON without a single space: FITS cuts it into cards and strips the blanks at their ends."""
+    return json.dumps(dict(provenance), sort_keys=True, separators=(",", ":")).replace(" ", "\\u0020")
 
 
 def _for_fits(table: Table) -> Table:

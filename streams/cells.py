@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from sky_patches import Footprint
 from streams.errors import LineSearchError
 from streams.plane import TangentPlane
 
-__all__ = ["FootprintCells", "FootprintLike"]
+__all__ = ["FootprintCells"]
 
-
-class FootprintLike(Protocol):
-    """What the line search asks of a footprint (`sky_patches.Circle`, `sky_patches.Box`, your own)."""
-
-    def contains(self, phi1: np.ndarray, phi2: np.ndarray) -> np.ndarray: ...
-
-    def boundary(self, n: int) -> tuple[np.ndarray, np.ndarray]: ...
+LATTICE_ANGLE = np.radians(31.5)
+"""Of the rows of cells: half a degree off any whole number, so that no line that is tried runs along them."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +22,8 @@ class FootprintCells:
     """The cells of a footprint, in the tangent plane of its centre.
 
     Any shape, holes included, is handled alike: it is only asked which cells it contains. The cells
-    follow each other in a winding order, so that neighbours in number are neighbours on the sky.
+    follow each other in a winding order, so that neighbours in number are neighbours on the sky. Rows
+    are inclined to phi1, because the edge of a strip parallel to them takes or leaves a whole row.
 
     Args:
         plane: the tangent plane.
@@ -43,24 +39,18 @@ class FootprintCells:
     size: float
 
     @classmethod
-    def of(cls, footprint: FootprintLike, size: float) -> FootprintCells:
+    def of(cls, footprint: Footprint, size: float) -> FootprintCells:
         """Grid a footprint with square cells of side `size`, deg."""
-        edge1, edge2 = footprint.boundary(720)
-        low1, high1, low2, high2 = edge1.min(), edge1.max(), edge2.min(), edge2.max()
-        grid1, grid2 = _centres(low1, high1, size), _centres(low2, high2, size)
-        phi1, phi2 = np.meshgrid(grid1, grid2)
-        phi1[1::2] = phi1[1::2, ::-1]
-        phi1, phi2 = phi1.ravel(), phi2.ravel()
+        phi1, phi2 = _winding_lattice(*footprint.boundary(720), size)
         inside = footprint.contains(phi1, phi2)
         if not inside.any():
             raise LineSearchError(f"no cell of {size} deg lies inside {footprint!r}: use a smaller cell")
         phi1, phi2 = phi1[inside], phi2[inside]
-        plane = TangentPlane(float(low1 + high1) / 2, float(low2 + high2) / 2)
-        flat = (high1 - low1) / len(grid1) * (high2 - low2) / len(grid2)
-        return cls(plane, *plane.project(phi1, phi2), flat * np.cos(np.radians(phi2)), size)
+        plane = TangentPlane(*footprint.centre)
+        return cls(plane, *plane.project(phi1, phi2), size**2 * np.cos(np.radians(phi2)), size)
 
     def density(
-        self, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], steps: int = 8
+        self, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], steps: int = 50
     ) -> Float[np.ndarray, " cells"]:
         """Share of the stars expected in each cell: area times exp(a x + b y), by maximum likelihood.
 
@@ -74,8 +64,12 @@ class FootprintCells:
             weight = self._weights(cells @ gradient)
             mean = weight @ cells
             spread = (cells - mean) * np.sqrt(weight)[:, None]
-            step = np.linalg.solve(spread.T @ spread, target - mean)
-            gradient = gradient + step / max(1.0, np.abs(step).max() * np.ptp(cells))
+            step = np.linalg.pinv(spread.T @ spread) @ (target - mean)
+            # Newton's step is trusted while it changes the density across the field by less than e^2.
+            change = float(np.abs(step) @ np.ptp(cells, axis=0))
+            gradient = gradient + step / max(1.0, change / 2)
+            if change < 1e-6:
+                break
         return self._weights(cells @ gradient).astype(np.float32)
 
     def _weights(self, exponent: np.ndarray) -> np.ndarray:
@@ -86,15 +80,17 @@ class FootprintCells:
     def draw(
         cumulative: Float[np.ndarray, " cells"], uniform: Float[np.ndarray, " n"]
     ) -> Int[np.ndarray, " n"]:
-        """Cell numbers for uniform deviates in [0, 1), from the running sum of a density.
-
-        One deviate per star gives nearly the same position in every region with a similar density, as a
-        real star has one position.
-        """
+        """Cell numbers for uniform deviates in [0, 1), from the running sum of a density."""
         return np.minimum(np.searchsorted(cumulative, uniform * cumulative[-1]), len(cumulative) - 1)
 
 
-def _centres(low: float, high: float, size: float) -> np.ndarray:
-    count = max(int(np.ceil((high - low) / size)), 1)
-    step = (high - low) / count
-    return low + step * (np.arange(count) + 0.5)
+def _winding_lattice(
+    edge1: Float[np.ndarray, " p"], edge2: Float[np.ndarray, " p"], size: float
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Square lattice of step `size` over a closed curve, row by row, every second row backwards."""
+    cosine, sine = np.cos(LATTICE_ANGLE), np.sin(LATTICE_ANGLE)
+    along, across = edge1 * cosine + edge2 * sine, edge2 * cosine - edge1 * sine
+    a, b = np.meshgrid(*(np.arange(v.min() - size / 2, v.max() + size, size) for v in (along, across)))
+    a[1::2] = a[1::2, ::-1]
+    a, b = a.ravel(), b.ravel()
+    return a * cosine - b * sine, a * sine + b * cosine

@@ -167,7 +167,7 @@ class HoughLines:
     def _best_of(self, bins: np.ndarray, rows: np.ndarray, expected: ExpectedStrips) -> tuple[float, ...]:
         best = _NO_LINE
         accumulator, used = np.zeros(self._size, dtype=np.int32), 0
-        for rank in sorted({min(rank, len(rows)) for rank in self.recipe.ranks}):
+        for rank in sorted({min(rank, len(rows)) for rank in self.recipe.ranks} - {0}):
             accumulator += np.bincount(bins[rows[used:rank]].ravel(), minlength=self._size).astype(np.int32)
             used = rank
             cumulative = _cumulative(accumulator.reshape(len(self.theta), -1))
@@ -183,7 +183,7 @@ class HoughLines:
         high = np.flatnonzero(counts >= least)
         if not len(high):
             return _NO_LINE
-        count, chance = counts.ravel()[high], share.ravel()[high]
+        count, chance = counts.ravel()[high].astype(float), share.ravel()[high].astype(float)
         sigma = line_significance(count, rank, chance)
         top = int(np.argmax(sigma))
         angle, strip = divmod(int(high[top]), counts.shape[1])

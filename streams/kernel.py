@@ -43,7 +43,7 @@ class KernelDensity:
     def of(cls, points: Float[np.ndarray, "n d"]) -> KernelDensity:
         """Kernel density on `points` with Scott's bandwidth per dimension (Scott 1992, section 6.3)."""
         count, dimension = points.shape
-        if dimension == 0:
+        if dimension == 0 or count == 0:
             return cls(np.zeros(count, dtype=np.int64), (), (), 1.0)
         low, high = np.percentile(points, [16, 84], axis=0)
         bandwidth = np.maximum((high - low) / 2, 1e-9) * count ** (-1.0 / (dimension + 4))

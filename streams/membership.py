@@ -1,4 +1,4 @@
-"""Membership: a parametric stream against a background measured beside the line, by expectation-maximisation."""
+"""Membership: a parametric stream against a background measured beside it, by expectation-maximisation."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from streams.stars import StreamStars
 __all__ = ["Membership", "MembershipRecipe", "StreamModel", "fit_membership"]
 
 FLOOR = 1e-300
+LEAST_STARS = 5
+"""A box with fewer stars is not fitted: a track and a background have more parameters than that."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,13 @@ def fit_membership(
     """
     use = np.ones(len(stars), dtype=bool) if use is None else use
     x, y = plane.project(*stars.position.T)
-    model = start
+    model, rows, probability = start, np.empty(0, dtype=np.int64), np.empty(0)
     for _ in range(recipe.rounds):
-        rows = _rows_in_box(stars, use, model, recipe)
+        inside = _rows_in_box(stars, use, model, recipe)
+        if len(inside) < LEAST_STARS:
+            # A fit that has wandered off to where no stars are says no more than the one before.
+            break
+        rows = inside
         problem = _Problem.build(stars, x, y, rows, model, recipe)
         model, probability = problem.solve(model, recipe)
     return Membership(model, rows, probability, recipe.half_box)
@@ -155,6 +161,7 @@ class _Problem:
     motion: np.ndarray
     error: np.ndarray
     photometry: KernelDensity
+    measured: np.ndarray
     log_background: np.ndarray
     log_background_photometry: np.ndarray
     extent: float
@@ -172,13 +179,14 @@ class _Problem:
         x, y = x[rows], y[rows]
         beside = _beside(model.across(x, y), recipe.clear * model.width)
         motion = KernelDensity.of(stars.proper_motion[rows])
-        photometry = KernelDensity.of(stars.photometry[rows])
+        measured = np.isfinite(stars.photometry[rows]).all(axis=1)
+        photometry = KernelDensity.of(stars.photometry[rows[measured]])
         weight = beside.astype(float)
         # Across the line the background is uniform: its density there is one over the width of the field.
         extent = float(np.ptp(model.across(x, y)))
         return cls(
-            x, y, stars.proper_motion[rows], stars.proper_motion_error[rows], photometry,
-            motion.log_density(weight) - np.log(extent), photometry.log_density(weight), extent,
+            x, y, stars.proper_motion[rows], stars.proper_motion_error[rows], photometry, measured,
+            motion.log_density(weight) - np.log(extent), photometry.log_density(weight[measured]), extent,
         )  # fmt: skip
 
     def solve(self, model: StreamModel, recipe: MembershipRecipe) -> tuple[StreamModel, np.ndarray]:
@@ -187,7 +195,9 @@ class _Problem:
         for _ in range(recipe.iterations):
             probability = self._expect(model, log_photometry)
             model = self._maximise(model, probability, recipe)
-            log_photometry = self.photometry.log_density(probability) - self.log_background_photometry
+            log_stream_photometry = self.photometry.log_density(probability[self.measured])
+            # A star without photometry keeps the neutral 0: what was not measured says nothing.
+            log_photometry[self.measured] = log_stream_photometry - self.log_background_photometry
         return model, self._expect(model, log_photometry)
 
     def _expect(self, model: StreamModel, log_photometry: np.ndarray) -> np.ndarray:

@@ -115,7 +115,7 @@ def _cut(
     rows = rows[np.lexsort((*proper_motion[rows].T, -score))]
     other = proper_motion[rows, COMPONENTS.index(window.other)]
     first = np.floor((other.min() - recipe.width) / recipe.step) + 1
-    for start in np.arange(first * recipe.step, other.max(), recipe.step):
+    for start in recipe.step * np.arange(first, np.floor(other.max() / recipe.step) + 1):
         inside = (other >= start) & (other < start + recipe.width)
         if inside.sum() >= recipe.min_stars:
             yield Region(window.component, _box(window, float(start), recipe.width), rows[inside])

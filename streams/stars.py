@@ -58,7 +58,7 @@ class StreamStars:
                 f"the patch table lacks {missing}; it has {table.colnames}: use sky_patches.Patch.stars()"
             )
         present = tuple(
-            name for name in photometry if name in table.colnames and np.isfinite(table[name]).any()
+            name for name in photometry if name in table.colnames and np.isfinite(_values(table, name)).any()
         )
         return cls(
             np.asarray(table["source_id"], dtype=np.int64),
@@ -74,8 +74,15 @@ class StreamStars:
 
 
 def _columns(table: Table, names: tuple[str, ...]) -> np.ndarray:
-    columns = [np.asarray(table[name], dtype=float) for name in names]
+    columns = [_values(table, name) for name in names]
     return np.column_stack(columns) if columns else np.empty((len(table), 0))
+
+
+def _values(table: Table, name: str) -> np.ndarray:
+    """A column as float64; a masked value is no measurement, whatever number lies beneath: NaN."""
+    values = np.array(table[name], dtype=float)
+    values[np.ma.getmaskarray(np.ma.asarray(table[name]))] = np.nan
+    return values
 
 
 def _errors(table: Table) -> np.ndarray:
@@ -83,6 +90,6 @@ def _errors(table: Table) -> np.ndarray:
     if set(names) <= set(table.colnames):
         return np.nan_to_num(_columns(table, names), nan=0.0)
     if "parallax_error" in table.colnames:
-        error = np.nan_to_num(np.asarray(table["parallax_error"], dtype=float), nan=0.0)
+        error = np.nan_to_num(_values(table, "parallax_error"), nan=0.0)
         return np.column_stack([error, error]) * MOTION_PER_PARALLAX_ERROR
     return np.zeros((len(table), 2))

@@ -48,16 +48,17 @@ def make_catalog(run: Run, config: Config, progress: Callable[[], None] | None =
         progress: called after each null sky of each patch.
 
     Raises:
-        RunError: units are missing, or a file is damaged.
+        RunError: units are missing, a file is damaged, or the scores are of other stars or settings.
         StreamsError: a patch cannot be searched.
     """
+    store = CatalogStore.open(run.store)
+    run.require(config, store.checksum())
     missing = len(run.pending())
     if missing:
         raise RunError(
             f"{run.path} has {missing} of {len(run.units)} windows still to score: "
             f"run 'via-machinae scan --store {run.store} --run {run.path}' again to finish"
         )
-    store = CatalogStore.open(run.store)
     rows = [_patch_rows(run, config, store, geometry, progress) for geometry in run.geometries]
     catalog = StreamCatalog.merge(rows, _provenance(run, config))
     catalog.write(run.path / "catalog")

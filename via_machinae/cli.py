@@ -12,6 +12,14 @@ from via_machinae.terminal import console, error
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = 130
+_FAMILIES = {
+    "via_machinae.errors": "ViaMachinaeError",
+    "sky_patches.errors": "SkyPatchesError",
+    "density.errors": "DensityError",
+    "streams.errors": "StreamsError",
+}
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Directory of the star catalogue.")]
@@ -37,8 +45,8 @@ def import_(
     from via_machinae.ingest import import_files
 
     for done in import_files(files, store, _renamed(column or [])):
-        console.print(str(done.report), markup=False)
-        console.print(f"  added to {store}: {done.added:,}; there already: {done.known:,}", markup=False)
+        console.print(str(done.report))
+        console.print(f"  added to {store}: {done.added:,}; there already: {done.known:,}")
 
 
 @app.command()
@@ -51,7 +59,7 @@ def mock(
     from via_machinae.ingest import make_mock
 
     stars, truth = make_mock(store, seed, streams=not empty)
-    console.print(f"{stars:,} stars in {store}; truth in {truth}", markup=False)
+    console.print(f"{stars:,} stars in {store}; truth in {truth}")
 
 
 @app.command()
@@ -59,9 +67,10 @@ def scan(
     store: StoreOption, run: RunOption, config: ConfigOption = None, workers: WorkersOption = None
 ) -> None:
     """Scan all patches of a store for streams and make the catalogue. Run again to continue."""
+    # Before the heavy imports: a mistyped key is told at once.
+    settings = _config(config, workers)
     from via_machinae.jobs import catalogue_job, scan_job
 
-    settings = _config(config, workers)
     catalogue_job(scan_job(store, run, settings), settings)
 
 
@@ -132,9 +141,11 @@ def main() -> None:
     """Entry point: every expected failure is one line on standard error and a non-zero exit."""
     try:
         app(standalone_mode=True)
-    except KeyboardInterrupt:
-        error("interrupted; what was finished is kept: run the same command again to continue")
-        sys.exit(130)
+    except SystemExit as stop:
+        # typer turns an interrupt from the keyboard into a silent exit.
+        if stop.code == _INTERRUPTED:
+            error("interrupted; what was finished is kept: run the same command again to continue")
+        raise
     except OSError as problem:
         error(f"{problem}; free space or check permissions, then run the same command again")
         sys.exit(1)
@@ -144,9 +155,7 @@ def main() -> None:
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    from density import DensityError
-    from sky_patches import SkyPatchesError
-    from streams import StreamsError
-    from via_machinae.errors import ViaMachinaeError
-
-    return (ViaMachinaeError, SkyPatchesError, DensityError, StreamsError)
+    """The error families of the packages in use; a package that was never loaded cannot have raised."""
+    return tuple(
+        getattr(sys.modules[module], name) for module, name in _FAMILIES.items() if module in sys.modules
+    )

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from via_machinae.errors import ConfigError
 
@@ -32,8 +32,17 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if not limits[0] < limits[1]:
+        raise ValueError("the lower limit must lie below the upper one")
+    return limits
+
+
+Limits = Annotated[tuple[float, float], AfterValidator(_ascending)]
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RunConfig(_Section):
@@ -75,15 +84,26 @@ class CutsConfig(_Section):
 
     parallax_below: Positive | None = 1.0
     ruwe_below: Positive | None = 1.4
-    magnitude: tuple[float, float] | None = (10.0, 20.2)
-    colour: tuple[float, float] | None = (-0.5, 3.0)
+    magnitude: Limits | None = (10.0, 20.2)
+    colour: Limits | None = (-0.5, 3.0)
 
 
-class WindowsConfig(_Section):
-    """Windows of the resonant proper-motion component, mas/yr, over its whole range."""
+class _Steps(_Section):
+    """A sliding interval, mas/yr: steps wider than the interval would leave gaps."""
 
     width: Positive = 6.0
     step: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _no_gaps(self) -> _Steps:
+        if self.step > self.width:
+            raise ValueError(f"a step of {self.step} leaves gaps between intervals of width {self.width}")
+        return self
+
+
+class WindowsConfig(_Steps):
+    """Windows of the resonant proper-motion component, mas/yr, over its whole range."""
+
     min_stars: Count = 500
 
 
@@ -111,14 +131,12 @@ class FlowConfig(_Section):
     learning_rate: Positive = 1e-2
 
 
-class RegionsConfig(_Section):
+class RegionsConfig(_Steps):
     """Regions of interest: a second window in the other component, and the fiducial stars ranked in it."""
 
-    width: Positive = 6.0
-    step: Positive = 1.0
     min_stars: Count = 60
     exclude_below: Annotated[float, Field(ge=0)] = 0.0
-    colour: tuple[float, float] | None = (0.5, 1.0)
+    colour: Limits | None = (0.5, 1.0)
 
 
 class LinesConfig(_Section):
@@ -132,7 +150,7 @@ class LinesConfig(_Section):
 
 
 class SignificanceConfig(_Section):
-    """Null skies that calibrate a patch, and the false-alarm probabilities that count as found and as worth a row."""
+    """Null skies that calibrate a patch; false-alarm probabilities that count as found and as worth a row."""
 
     null_skies: Annotated[int, Field(ge=20)] = 100
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.01
@@ -141,7 +159,7 @@ class SignificanceConfig(_Section):
 
 
 class MembershipConfig(_Section):
-    """The fit that gives member stars: half-width of its proper-motion box, mas/yr, and the least probability."""
+    """The fit that gives member stars: half-width of its proper-motion box, mas/yr, and least probability."""
 
     half_box: Positive = 3.0
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -170,8 +188,12 @@ class Config(_Section):
 
     def scoring_hash(self) -> str:
         """Hash of the sections that scores depend on: a run cannot mix two of these."""
+        return _hash(self.scoring_values())
+
+    def scoring_values(self) -> dict[str, Any]:
+        """The keys that scores depend on."""
         sections = self.model_dump(mode="json", include={"patches", "cuts", "windows", "detector", "flow"})
-        return _hash({**sections, "seed": self.run.seed})
+        return {**sections, "run": {"seed": self.run.seed}}
 
     def hash(self) -> str:
         """Hash of everything but the number of workers, on which no result depends."""

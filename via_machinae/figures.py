@@ -48,7 +48,8 @@ def draw_candidate(catalog: StreamCatalog, name: str, patch: PatchStars) -> Figu
         axes[1, 0].set_axis_off()
     _profile(axes[1, 1], patch, row)
     figure.suptitle(
-        f"{name} in patch {row['patch']}: {row['members']} members, local significance {row['significance']:.1f} sigma, "
+        f"{name} in patch {row['patch']}: {row['members']} members, "
+        f"local significance {row['significance']:.1f} sigma, "
         f"false-alarm probability {row['false_alarm_probability']:.1g}"
     )
     return figure
@@ -106,7 +107,7 @@ def _profile(axes: Axes, patch: PatchStars, row: Table.Row) -> None:
 def draw_sky(
     catalog: StreamCatalog, patch: PatchStars, truth: Mapping[str, np.ndarray] | None = None
 ) -> Figure:
-    """All passing candidates of a patch, on the sky and in proper motion; beside them the truth if there is one.
+    """All passing candidates of a patch, on the sky and in proper motion; beside them the truth if given.
 
     Args:
         catalog: the catalogue.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +53,8 @@ def import_files(
     """
     existing = CatalogStore.open(store) if CatalogStore.exists(store) else None
     loaded = [(Path(path), read_stars(path, columns=columns)) for path in files]
-    catalogue = existing or CatalogStore.create(store, name=Path(store).name)
+    # Not `existing or ...`: a store without stars has length zero.
+    catalogue = CatalogStore.create(store, name=Path(store).name) if existing is None else existing
     results = []
     for path, content in loaded:
         if len(content.rejected):
@@ -112,4 +112,4 @@ def read_truth(directory: Path) -> dict[str, np.ndarray]:
 
 
 def _origin(name: str) -> dict[str, str]:
-    return {"origin": name, "time": datetime.now(UTC).isoformat(timespec="seconds"), "version": __version__}
+    return {"origin": name, "by": f"via-machinae {__version__}"}

@@ -35,9 +35,13 @@ def scan_job(store: Path, run_path: Path, config: Config) -> Run:
     for patch, cuts in run.manifest["cuts"].items():
         removed = [f"{cut['name']}: {cut['removed']:,}" for cut in cuts if cut["removed"]]
         skipped = [f"{cut['name']} ({cut['reason']})" for cut in cuts if not cut.get("applied", True)]
-        console.print(f"  patch {patch}: removed {', '.join(removed) or 'no star'}", markup=False)
+        console.print(f"  patch {patch}: removed {', '.join(removed) or 'no star'}")
         if skipped:
-            console.print(f"  patch {patch}: not applied: {'; '.join(skipped)}", markup=False)
+            console.print(f"  patch {patch}: not applied: {'; '.join(skipped)}")
+    for patch, features in run.manifest["features"].items():
+        absent = [name for name in config.detector.features if name not in features]
+        if absent:
+            console.print(f"  patch {patch}: features not in its table, left out: {', '.join(absent)}")
     finished = len(run.units) - len(run.pending())
     if finished:
         console.print(f"continuing: {finished} windows are done already")
@@ -52,7 +56,7 @@ def catalogue_job(run: Run, config: Config, truth: Path | None = None) -> Stream
         catalog = make_catalog(run, config, step)
     _draw(run, catalog, truth)
     _show_candidates(catalog)
-    console.print(f"catalogue: {run.path / 'catalog'}   figures: {run.path / 'figures'}", markup=False)
+    console.print(f"catalogue: {run.path / 'catalog'}   figures: {run.path / 'figures'}")
     return catalog
 
 
@@ -87,8 +91,8 @@ def _show_candidates(catalog: StreamCatalog) -> None:
         (
             str(row["name"]), "yes" if row["passes"] else "no", float(row["false_alarm_probability"]),
             round(float(row["significance"]), 1), int(row["members"]), round(float(row["ra"]), 2),
-            round(float(row["dec"]), 2), round(float(row["pm_phi1_cosphi2"]), 2), round(float(row["pm_phi2"]), 2),
-            round(float(row["width"]), 2), round(float(row["length"]), 1),
+            round(float(row["dec"]), 2), round(float(row["pm_phi1_cosphi2"]), 2),
+            round(float(row["pm_phi2"]), 2), round(float(row["width"]), 2), round(float(row["length"]), 1),
         )
         for row in catalog.candidates
     ]  # fmt: skip
@@ -131,14 +135,14 @@ def demo_job(directory: Path, seed: int, config: Config) -> Comparison:
     if not store.exists():
         with console.status("making a mock sky with hidden streams"):
             stars, _ = make_mock(store, seed)
-        console.print(f"mock sky: {stars:,} stars in {store}", markup=False)
+        console.print(f"mock sky: {stars:,} stars in {store}")
     truth = store / "truth"
     run = scan_job(store, directory / f"run-{seed}", config)
     catalog = catalogue_job(run, config, truth)
     comparison = compare(catalog, read_truth(truth))
     show_comparison(comparison)
-    console.print(f"figure: {run.path / 'figures' / 'sky_all.png'}", markup=False)
-    console.print(f"results: {run.path.resolve()} ({time.monotonic() - start:.0f} s)", markup=False)
+    console.print(f"figure: {run.path / 'figures' / 'sky_all.png'}")
+    console.print(f"results: {run.path.resolve()} ({time.monotonic() - start:.0f} s)")
     return comparison
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import uuid
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = ["Run", "Unit", "atomic_path"]
 
 FORMAT = 1
 MANIFEST = "run.json"
+_KEYS = {"config", "patches", "scoring_hash", "stars", "store", "store_checksum", "units"}
 
 
 @dataclass(frozen=True)
@@ -126,14 +128,47 @@ class Run:
             raise RunError(
                 f"{path / MANIFEST} cannot be read ({error}): the run must be made anew"
             ) from error
+        if not isinstance(manifest, dict):
+            raise RunError(f"{path / MANIFEST} holds no run: choose another directory")
         if manifest.get("format") != FORMAT:
             raise RunError(
                 f"{path} has run format {manifest.get('format')}, this version reads {FORMAT}: "
                 f"it was written by via-machinae {manifest.get('version')}"
             )
-        return cls(
-            path, config_from(manifest["config"], str(path / MANIFEST)), Path(manifest["store"]), manifest
-        )
+        missing = _KEYS - set(manifest)
+        if missing:
+            raise RunError(f"{path / MANIFEST} lacks {sorted(missing)}: the run must be made anew")
+        config = config_from(manifest["config"], str(path / MANIFEST))
+        return cls(path, config, Path(manifest["store"]), manifest)
+
+    def at_store(self, store: Path) -> Run:
+        """The same run on a store that was moved; the manifest is told."""
+        manifest = {**self.manifest, "store": str(Path(store).resolve())}
+        if manifest != self.manifest:
+            write_json(self.path / MANIFEST, manifest)
+        return replace(self, store=Path(manifest["store"]), manifest=manifest)
+
+    def require(self, config: Config, checksum: str) -> None:
+        """Refuse a configuration or stars that do not belong to the scores of this run.
+
+        Args:
+            config: a configuration; sections that scores do not depend on may differ.
+            checksum: of the store.
+
+        Raises:
+            RunError: something differs; the message names every changed key.
+        """
+        if self.manifest["store_checksum"] != checksum:
+            raise RunError(
+                f"{self.path} was begun on other stars than the store {self.store} holds now: "
+                "scan into a new run directory"
+            )
+        if self.manifest["scoring_hash"] != config.scoring_hash():
+            changed = _differences(self.config.scoring_values(), config.scoring_values())
+            raise RunError(
+                f"{self.path} was begun with another configuration; changed: {', '.join(changed)}. "
+                "Use the old one to continue, or a new run directory"
+            )
 
     @property
     def geometries(self) -> list[PatchGeometry]:
@@ -166,7 +201,7 @@ class Run:
         try:
             with np.load(path) as saved:
                 ids, log_ratio = saved["source_id"], saved["log_ratio"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise RunError(
                 f"{path} cannot be read ({error}): delete it and scan again, only it is redone"
             ) from error
@@ -182,14 +217,23 @@ class Run:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    # Not mkstemp: its files are closed to the group with which a run may be shared.
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in old:
+        if isinstance(old[key], dict):
+            found += _differences(old[key], new[key], f"{prefix}{key}.")
+        elif old[key] != new[key]:
+            found.append(f"{prefix}{key} ({old[key]} -> {new[key]})")
+    return found
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

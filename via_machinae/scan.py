@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from via_machinae.config import Config
 from via_machinae.errors import RunError
 from via_machinae.patch_stars import geometries, load_patch
 from via_machinae.run import Run, Unit
-from via_machinae.scoring import ScoredUnit, score_unit, single_thread, units_of
+from via_machinae.scoring import ScoredUnit, score_unit, start_worker, units_of
 
 __all__ = ["plan_run", "score_run", "workers_of"]
 
@@ -31,13 +33,18 @@ def plan_run(store: Path, run: Path, config: Config) -> Run:
     catalogue = CatalogStore.open(store)
     checksum = catalogue.checksum()
     if Run.exists(run):
-        return _continued(Run.open(run), config, checksum)
+        begun = Run.open(run)
+        begun.require(config, checksum)
+        return begun.at_store(store)
+    if not len(catalogue):
+        raise RunError(f"{store} holds no stars: add some with 'via-machinae import FILE --store {store}'")
     patches = [load_patch(catalogue, geometry, config) for geometry in geometries(catalogue, config)]
     units = [unit for patch in patches for unit in units_of(patch, config)]
     if not units:
         raise RunError(
             f"no window of {config.windows.width} mas/yr holds {config.windows.min_stars} stars "
-            f"(stars after the cuts: {[len(patch.table) for patch in patches]}): lower windows.min_stars or widen the patch"
+            f"(stars after the cuts: {[len(patch.table) for patch in patches]}): "
+            "lower windows.min_stars or widen the patch"
         )
     provenance: dict[str, Any] = {
         "store_checksum": checksum,
@@ -56,30 +63,6 @@ def plan_run(store: Path, run: Path, config: Config) -> Run:
     )
 
 
-def _continued(run: Run, config: Config, checksum: str) -> Run:
-    if run.manifest["store_checksum"] != checksum:
-        raise RunError(
-            f"{run.path} was begun on other stars than the store holds now: scan into a new run directory"
-        )
-    if run.manifest["scoring_hash"] != config.scoring_hash():
-        changed = _differences(run.config.model_dump(), config.model_dump())
-        raise RunError(
-            f"{run.path} was begun with another configuration; changed: {', '.join(changed)}. "
-            "Use the old one to continue, or a new run directory"
-        )
-    return run
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key in old:
-        if isinstance(old[key], dict):
-            found += _differences(old[key], new[key], f"{prefix}{key}.")
-        elif old[key] != new[key]:
-            found.append(f"{prefix}{key} ({old[key]} -> {new[key]})")
-    return found
-
-
 def workers_of(config: Config) -> int:
     """Number of worker processes."""
     return config.run.workers or _cores()
@@ -91,7 +74,7 @@ def _cores() -> int:
 
 
 def score_run(run: Run, workers: int, done: Callable[[ScoredUnit], None] | None = None) -> None:
-    """Score all pending units on `workers` processes; each finished unit is on disk before `done` hears of it.
+    """Score all pending units on `workers` processes; a finished unit is on disk before `done` hears of it.
 
     Interrupting loses only the units at work; calling again continues.
 
@@ -101,17 +84,33 @@ def score_run(run: Run, workers: int, done: Callable[[ScoredUnit], None] | None 
     pending = run.pending()
     if not pending:
         return
+    others = set(active_children())
     pool = ProcessPoolExecutor(
-        min(workers, len(pending)), mp_context=get_context("spawn"), initializer=single_thread
+        min(workers, len(pending)), mp_context=get_context("spawn"), initializer=start_worker
     )
     try:
-        futures = {pool.submit(score_unit, run.path, unit): unit for unit in pending}
+        with _interrupts_held():
+            futures = {pool.submit(score_unit, run.path, unit): unit for unit in pending}
         for unit, future in _as_completed(futures):
             scored = _result(unit, future)
             if done is not None:
                 done(scored)
+    except KeyboardInterrupt:
+        for worker in set(active_children()) - others:
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Worker processes inherit that SIGINT is held: a terminal sends it to all, and only one may answer."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _as_completed(futures: dict[Future[ScoredUnit], Unit]) -> Iterator[tuple[Unit, Future[ScoredUnit]]]:

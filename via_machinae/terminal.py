@@ -19,13 +19,16 @@ from rich.table import Table as RichTable
 
 __all__ = ["console", "error", "progress_bar", "show_table"]
 
-console = Console(highlight=False, soft_wrap=True)
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# Paths and names come from the user: brackets and colons in them are no markup.
+console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+_LOG_WIDTH = 200
 
 
 def error(message: object) -> None:
     """A one-line error on standard error."""
-    _errors.print("error: " + " ".join(str(message).split()), style="red", markup=False)
+    _errors.print("error: " + " ".join(str(message).split()), style="red")
 
 
 @contextmanager
@@ -76,4 +79,5 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         table.add_column(column, justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row))
-    console.print(table)
+    # A log file has no width to fit: every cell is written in full.
+    console.print(table, width=None if console.is_terminal else _LOG_WIDTH)

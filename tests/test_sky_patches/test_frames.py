@@ -63,6 +63,7 @@ def test_agrees_with_astropy_and_gala(frame):
 @example(frame=FRAMES[0], ra=0.0, dec=90.0, pmra=3.0, pmdec=4.0)
 @example(frame=FRAMES[3], ra=200.0, dec=-90.0, pmra=3.0, pmdec=4.0)
 @example(frame=FRAMES[0], ra=180.0, dec=0.0, pmra=3.0, pmdec=4.0)
+@example(frame=PatchFrame.offset(10.0, -90.0), ra=0.0, dec=90.0, pmra=0.0, pmdec=0.0)
 @example(frame=FRAMES[0], ra=-1e-15, dec=0.0, pmra=3.0, pmdec=4.0)
 def test_there_and_back_keeps_the_star_and_the_length_of_its_motion(frame, ra, dec, pmra, pmdec):
     phi1, phi2 = frame.project_positions(ra, dec)

@@ -1,0 +1,235 @@
+"""Laws of the catalogue: ranks over all patches, every star under a name, the same tables back from disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import Table
+from stream_skies import PLANE, Injected, make_sky
+
+from sky_patches import PatchGeometry
+from streams import (
+    Candidate,
+    CatalogError,
+    LineDetection,
+    MembershipRecipe,
+    Region,
+    StreamCatalog,
+    StreamModel,
+    candidate_rows,
+    fit_membership,
+)
+
+THETA = np.radians(40.0)
+STREAM = Injected(150, THETA, 1.0, proper_motion=((4.0, 0.1), (-3.0, 0.0)))
+PROVENANCE = {"version": "0.1.0", "seed": 3, "data": "a mock sky; " * 20}
+
+
+@pytest.fixture(scope="module")
+def sky():
+    return make_sky(1, 2000, (STREAM,))
+
+
+@pytest.fixture(scope="module")
+def membership(sky):
+    start = StreamModel(THETA, (1.0, 0.0, 0.0), 0.25, ((4.0, 0.0), (-3.0, 0.0)), 0.5, 0.1)
+    return fit_membership(sky.stars, PLANE, start, MembershipRecipe())
+
+
+def _candidate(membership, significance, probability):
+    region = Region("pm_phi2", ((1.0, 7.0), (-6.0, 0.0)), membership.rows)
+    line = LineDetection(region, significance, THETA, 1.0, 0.5, 100, 80, 10.5)
+    return Candidate(line, membership, probability, 7, ("pm_phi1_cosphi2", "pm_phi2"))
+
+
+def _patch(sky, membership, name, values, ra=150.0):
+    candidates = [_candidate(membership, *pair) for pair in values]
+    geometry = PatchGeometry.circle(name, ra, 20.0, 6.0)
+    return candidate_rows(candidates, sky.stars, geometry, threshold=0.01, member_threshold=0.5)
+
+
+@pytest.fixture(scope="module")
+def catalog(sky, membership):
+    patches = [
+        _patch(sky, membership, "north", [(9.0, 1e-6), (5.0, 0.2)]),
+        _patch(sky, membership, "empty", []),
+        _patch(sky, membership, "south", [(12.0, 1e-9), (6.0, 1e-3)], ra=200.0),
+    ]
+    return StreamCatalog.merge(patches, PROVENANCE)
+
+
+def test_candidates_of_all_patches_are_ranked_together(catalog):
+    table = catalog.candidates
+    assert list(table["name"]) == ["VM-1", "VM-2", "VM-3", "VM-4"]
+    assert list(table["rank"]) == [1, 2, 3, 4]
+    assert list(table["patch"]) == ["south", "north", "south", "north"]
+    assert list(table["significance"]) == [12.0, 9.0, 6.0, 5.0]
+    assert list(table["passes"]) == [True, True, True, False]
+
+
+def test_the_order_of_the_patches_gives_no_other_ranks(sky, membership, catalog):
+    patches = [
+        _patch(sky, membership, "south", [(12.0, 1e-9), (6.0, 1e-3)], ra=200.0),
+        _patch(sky, membership, "north", [(9.0, 1e-6), (5.0, 0.2)]),
+    ]
+    other = StreamCatalog.merge(patches, PROVENANCE)
+    for column in ("name", "patch", "significance", "ra"):
+        assert list(other.candidates[column]) == list(catalog.candidates[column])
+
+
+def test_members_follow_their_candidate(sky, membership, catalog):
+    expected = set(sky.stars.source_id[membership.members(0.5)].tolist())
+    for row in catalog.candidates:
+        assert set(catalog.member_ids(row["name"]).tolist()) == expected
+        assert row["members"] == len(expected)
+    assert len(catalog.members) == 4 * len(expected)
+    probability = catalog.members["probability"][catalog.members["candidate"] == "VM-1"]
+    assert np.all(np.diff(probability) <= 0) and np.all(probability > 0.5)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(catalog):
+    with pytest.raises(CatalogError, match=r"no candidate 'VM-9'.*VM-1"):
+        catalog.member_ids("VM-9")
+
+
+def test_a_row_describes_the_stream_that_was_injected(catalog):
+    """Track, motion and length of the first candidate are those of the stream, within errors."""
+    row = catalog.candidates[0]
+    x, y = PLANE.project(np.array([row["phi1"]]), np.array([row["phi2"]]))
+    assert abs(float(x[0] * np.sin(THETA) - y[0] * np.cos(THETA)) - STREAM.offset) < 0.1
+    assert row["position_angle"] == pytest.approx(40.0, abs=2.0)
+    assert row["width"] == pytest.approx(STREAM.width, rel=0.3)
+    assert row["length"] == pytest.approx(0.9 * 2 * np.sqrt(5.5**2 - 1), rel=0.1)
+    s = float(x[0] * np.cos(THETA) + y[0] * np.sin(THETA))
+    assert row["pm_phi1_cosphi2"] == pytest.approx(4.0 + 0.1 * s, abs=0.1)
+    assert row["pm_phi1_cosphi2_gradient"] == pytest.approx(0.1, abs=0.03)
+    assert row["stars"] == pytest.approx(150, abs=3 * np.sqrt(150))
+
+
+def test_the_middle_of_the_track_is_the_same_place_in_both_frames(catalog):
+    for row, ra in zip(catalog.candidates, (200.0, 150.0, 200.0, 150.0), strict=True):
+        frame = PatchGeometry.circle("any", ra, 20.0, 6.0).frame
+        phi1, phi2 = frame.project_positions(row["ra"], row["dec"])
+        assert (float(phi1), float(phi2)) == pytest.approx((row["phi1"], row["phi2"]), abs=1e-9)
+
+
+def _same(one: Table, two: Table):
+    assert one.colnames == two.colnames and len(one) == len(two)
+    for name in one.colnames:
+        assert one[name].unit == two[name].unit and one[name].description == two[name].description
+        assert one[name].meta["ucd"] == two[name].meta["ucd"]
+        assert one[name].dtype.kind == two[name].dtype.kind
+        assert np.array_equal(one[name], two[name])
+
+
+def test_a_catalogue_comes_back_from_disk_as_it_was(catalog, tmp_path):
+    written = catalog.write(tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(path.name for path in written)
+    back = StreamCatalog.read(tmp_path / "run")
+    _same(back.candidates, catalog.candidates)
+    _same(back.members, catalog.members)
+    assert back.provenance == PROVENANCE
+    back.write(tmp_path / "again")
+    for name in ("candidates.ecsv", "members.ecsv"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+
+
+def test_every_column_has_a_meaning_and_every_quantity_a_unit(catalog):
+    unitless = {
+        "name",
+        "rank",
+        "patch",
+        "passes",
+        "stars",
+        "members",
+        "line_stars",
+        "line_expected",
+        "regions",
+    }
+    unitless |= {
+        "components",
+        "significance",
+        "false_alarm_probability",
+        "source_id",
+        "candidate",
+        "probability",
+    }
+    for table in (catalog.candidates, catalog.members):
+        for name in table.colnames:
+            assert table[name].description and table[name].meta["ucd"]
+            assert (table[name].unit is None) == (name in unitless)
+
+
+def test_fits_files_open_with_units_and_provenance(catalog, tmp_path):
+    catalog.write(tmp_path)
+    for part in ("candidates", "members"):
+        table = Table.read(tmp_path / f"{part}.fits")
+        assert table["phi1"].unit == u.deg and table["pm_phi2"].unit == u.mas / u.yr
+        assert len(table) == len(getattr(catalog, part))
+        with fits.open(tmp_path / f"{part}.fits") as file:
+            text = "".join(str(card) for card in file[1].header["COMMENT"])
+        # FITS drops blanks at the end of a card; astropy's own notes on the columns follow.
+        assert text.replace(" ", "").startswith(json.dumps(PROVENANCE, sort_keys=True).replace(" ", ""))
+
+
+def test_an_empty_catalogue_is_a_catalogue(sky, membership, tmp_path):
+    for patches in ([], [_patch(sky, membership, "empty", [])]):
+        empty = StreamCatalog.merge(patches, PROVENANCE)
+        empty.write(tmp_path)
+        back = StreamCatalog.read(tmp_path)
+        assert len(back.candidates) == len(back.members) == 0
+        assert back.candidates.colnames == empty.candidates.colnames
+        assert back.candidates["phi1"].unit == u.deg
+        assert len(Table.read(tmp_path / "members.fits")) == 0
+
+
+def test_a_candidate_without_members_is_kept(sky, membership):
+    geometry = PatchGeometry.circle("north", 150.0, 20.0, 6.0)
+    rows = candidate_rows(
+        [_candidate(membership, 4.0, 0.3)], sky.stars, geometry, threshold=0.01, member_threshold=1.0
+    )
+    catalog = StreamCatalog.merge([rows], {})
+    assert catalog.candidates["members"].tolist() == [0] and len(catalog.member_ids("VM-1")) == 0
+
+
+def test_a_candidate_whose_fit_found_no_stars_is_kept(sky, membership):
+    nothing = replace(membership, rows=membership.rows[:0], probability=membership.probability[:0])
+    geometry = PatchGeometry.circle("north", 150.0, 20.0, 6.0)
+    line = replace(_candidate(membership, 4.0, 0.3), membership=nothing)
+    rows, members = candidate_rows([line], sky.stars, geometry, threshold=0.01, member_threshold=0.5)
+    assert (rows["length"][0], rows["stars"][0], len(members)) == (0.0, 0.0, 0)
+    assert all(np.isfinite(rows[name]).all() for name in rows.colnames if rows[name].dtype.kind == "f")
+
+
+def test_writing_again_replaces_the_files(catalog, tmp_path):
+    StreamCatalog.merge([], {}).write(tmp_path)
+    catalog.write(tmp_path)
+    assert len(StreamCatalog.read(tmp_path).candidates) == 4
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "damage", ["absent", "no members", "cut short", "garbage", "no provenance", "empty file"]
+)
+def test_a_missing_or_damaged_catalogue_is_refused_with_its_place(catalog, tmp_path, damage):
+    place = tmp_path / "run"
+    if damage != "absent":
+        catalog.write(place)
+    text = (place / "candidates.ecsv").read_text() if place.exists() else ""
+    if damage == "no members":
+        (place / "members.ecsv").unlink()
+    elif damage == "cut short":
+        (place / "candidates.ecsv").write_text(text[: len(text) // 3])
+    elif damage == "garbage":
+        (place / "members.ecsv").write_text("not a table at all\n\x00\x01")
+    elif damage == "no provenance":
+        Table({"name": ["VM-1"]}).write(place / "candidates.ecsv", overwrite=True)
+    elif damage == "empty file":
+        (place / "candidates.ecsv").write_text("")
+    with pytest.raises(CatalogError, match=r"no readable catalogue in .*run.*make it with 'catalog'"):
+        StreamCatalog.read(place)

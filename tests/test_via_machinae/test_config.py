@@ -1,0 +1,143 @@
+"""The configuration: every mistake names itself, and the hashes change with what results depend on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from via_machinae import Config, ConfigError, load_config
+from via_machinae.config import config_from
+
+PATCH = {"name": "north", "ra": 150.0, "dec": 30.0, "radius": 5.0}
+# One other valid value for every key of the configuration.
+OTHER = {
+    "run": {"seed": 2, "workers": 7},
+    "cuts": {"parallax_below": 0.5, "ruwe_below": None, "magnitude": [12, 19], "colour": [0, 2]},
+    "windows": {"width": 5.0, "step": 2.0, "min_stars": 400},
+    "detector": {"name": "anode", "features": ["bp_rp"], "folds": 4, "members": 3, "oversampling": 2},
+    "flow": {"layers": 5, "hidden": 32, "epochs": 5, "batch_size": 512, "learning_rate": 0.001},
+    "regions": {"width": 5.0, "step": 2.0, "min_stars": 50, "exclude_below": 2.0, "colour": None},
+    "lines": {"widths": [0.3], "ranks": [100], "angle_step": 3.0, "offset_step": 0.25, "cell": 0.2},
+    "significance": {"null_skies": 50, "threshold": 0.05, "report_below": 0.2, "max_candidates": 5},
+    "membership": {"half_box": 2.0, "threshold": 0.7},
+}
+CHANGES = [(section, key, value) for section, keys in OTHER.items() for key, value in keys.items()]
+SCORING = {"cuts", "windows", "detector", "flow"}
+
+
+def _keys() -> set[tuple[str, str]]:
+    found = set()
+    for section, info in Config.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            found |= {(section, key) for key in info.annotation.model_fields}
+    return found
+
+
+def test_every_key_has_a_valid_default(tmp_path):
+    empty = tmp_path / "empty.toml"
+    empty.write_text("")
+    assert load_config(empty) == Config()
+
+
+def test_the_list_of_changes_covers_every_key():
+    assert {(section, key) for section, key, _ in CHANGES} == _keys()
+
+
+@pytest.mark.parametrize(("section", "key", "value"), CHANGES)
+def test_hashes_change_with_what_results_depend_on(section, key, value):
+    changed = config_from({section: {key: value}}, "test")
+    scoring = section in SCORING or (section, key) == ("run", "seed")
+    assert (changed.hash() != Config().hash()) == ((section, key) != ("run", "workers"))
+    assert (changed.scoring_hash() != Config().scoring_hash()) == scoring
+
+
+@pytest.mark.parametrize(
+    "change", [{"ra": 151.0}, {"dec": 31.0}, {"radius": 6.0}, {"rotation": 10.0}, {"name": "south"}]
+)
+def test_hashes_change_with_every_key_of_a_patch(change):
+    first, second = (config_from({"patches": [values]}, "test") for values in (PATCH, {**PATCH, **change}))
+    assert first.hash() != second.hash()
+    assert first.scoring_hash() != second.scoring_hash()
+
+
+def test_a_configuration_survives_json():
+    config = config_from({**OTHER, "patches": [PATCH]}, "test")
+    assert config_from(config.model_dump(mode="json"), "json") == config
+
+
+@pytest.mark.parametrize(
+    ("values", "unknown", "meant"),
+    [
+        ({"window": {"width": 6}}, "window", "windows"),
+        ({"windows": {"widht": 6}}, "windows.widht", "windows.width"),
+        ({"flow": {"epoch": 6}}, "flow.epoch", "flow.epochs"),
+        ({"null_skies": 50}, "null_skies", "significance.null_skies"),
+        ({"patches": [{**PATCH, "radus": 5}]}, "patches.0.radus", "patches.radius"),
+        ({"patches": [PATCH, {**PATCH, "name": "b", "fram": "x"}]}, "patches.1.fram", "patches.frame"),
+    ],
+)
+def test_an_unknown_key_names_itself_and_the_nearest_valid_one(values, unknown, meant):
+    with pytest.raises(ConfigError) as caught:
+        config_from(values, "my.toml")
+    assert str(caught.value) == f"my.toml: unknown key '{unknown}'; did you mean '{meant}'?"
+
+
+def test_a_key_like_no_other_lists_the_valid_ones():
+    with pytest.raises(ConfigError, match=r"unknown key 'qqqq'; valid keys: .*windows.width"):
+        config_from({"qqqq": 1}, "my.toml")
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "expected", "got"),
+    [
+        ({"windows": {"width": -1.0}}, "windows.width", "greater than 0", "-1.0"),
+        ({"windows": {"width": float("inf")}}, "windows.width", "finite", "inf"),
+        ({"windows": {"width": float("nan")}}, "windows.width", "", "nan"),
+        ({"windows": {"width": "wide"}}, "windows.width", "valid number", "'wide'"),
+        ({"windows": {"min_stars": 0}}, "windows.min_stars", "greater than or equal to 1", "0"),
+        ({"detector": {"name": "curtains"}}, "detector.name", "'cathode' or 'anode'", "'curtains'"),
+        ({"detector": {"folds": 1}}, "detector.folds", "greater than or equal to 2", "1"),
+        ({"cuts": {"magnitude": [20, 10]}}, "cuts.magnitude", "lower limit must lie below", "20"),
+        ({"cuts": {"colour": [1]}}, "cuts.colour.1", "required", ""),
+        ({"regions": {"colour": [1, 1]}}, "regions.colour", "lower limit must lie below", "1"),
+        ({"lines": {"widths": []}}, "lines.widths", "at least 1 item", "[]"),
+        ({"significance": {"threshold": 1.5}}, "significance.threshold", "less than 1", "1.5"),
+        ({"run": {"seed": -1}}, "run.seed", "greater than or equal to 0", "-1"),
+        ({"run": 3}, "run", "valid dictionary", "3"),
+        ({"patches": [{**PATCH, "dec": 91.0}]}, "patches.0.dec", "less than or equal to 90", "91.0"),
+        ({"patches": [{**PATCH, "name": "a/b"}]}, "patches.0.name", "match pattern", "'a/b'"),
+        ({"patches": [{**PATCH, "radius": None}]}, "patches.0", "either a radius or a box", ""),
+        ({"patches": [{**PATCH, "box": [0, 1, 0, 1]}]}, "patches.0", "either a radius or a box", ""),
+        ({"patches": [{"name": "a", "radius": 5}]}, "patches.0", "ra and dec of its centre", ""),
+        ({"patches": [PATCH, PATCH]}, "configuration", "patch names must differ", "north"),
+    ],
+)
+def test_an_impossible_value_names_key_value_and_what_was_expected(
+    values: dict[str, Any], key: str, expected: str, got: str
+):
+    with pytest.raises(ConfigError) as caught:
+        config_from(values, "my.toml")
+    message = str(caught.value)
+    assert message.startswith(f"my.toml: {key}: "), message
+    assert expected in message and got in message
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(ConfigError, match=r"windows\.width.*; .*'flow\.epoch'"):
+        config_from({"windows": {"width": 0}, "flow": {"epoch": 3}}, "my.toml")
+
+
+@pytest.mark.parametrize("content", [b"[windows", b"width = \n", b"a = 1\na = 2\n", b"\xff\xfe"])
+def test_broken_toml_is_a_config_error_that_names_the_file(tmp_path, content):
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"cannot read the configuration .*broken\.toml"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("name", ["absent.toml", "."])
+def test_a_missing_configuration_is_a_config_error(tmp_path, name):
+    with pytest.raises(ConfigError, match="cannot read the configuration"):
+        load_config(tmp_path / name)
