@@ -21,7 +21,7 @@ from hypothesis import settings  # noqa: E402
 
 __all__ = ["shared_data"]
 
-# New examples are tried wherever people work; CI repeats known ones, so that it judges the change and not the day.
+# New examples are tried wherever people work; CI repeats known ones: it judges the change and not the day.
 settings.register_profile("via_machinae", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "via_machinae")
