@@ -54,9 +54,8 @@ class StreamModel:
     def points(self, s: Float[np.ndarray, " k"]) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
         """Plane coordinates (x, y, deg) of the track at s."""
         t = np.polyval(self.track[::-1], s)
-        return s * np.cos(self.theta) + t * np.sin(self.theta), s * np.sin(self.theta) - t * np.cos(
-            self.theta
-        )
+        cosine, sine = np.cos(self.theta), np.sin(self.theta)
+        return s * cosine + t * sine, s * sine - t * cosine
 
     def mean_proper_motion(self, s: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
         """Proper motion of the track at s, mas/yr."""
@@ -164,7 +163,6 @@ class _Problem:
     measured: np.ndarray
     log_background: np.ndarray
     log_background_photometry: np.ndarray
-    extent: float
 
     @classmethod
     def build(
@@ -186,7 +184,7 @@ class _Problem:
         extent = float(np.ptp(model.across(x, y)))
         return cls(
             x, y, stars.proper_motion[rows], stars.proper_motion_error[rows], photometry, measured,
-            motion.log_density(weight) - np.log(extent), photometry.log_density(weight[measured]), extent,
+            motion.log_density(weight) - np.log(extent), photometry.log_density(weight[measured]),
         )  # fmt: skip
 
     def solve(self, model: StreamModel, recipe: MembershipRecipe) -> tuple[StreamModel, np.ndarray]:
