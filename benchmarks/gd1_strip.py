@@ -18,6 +18,7 @@ whether it passes or not, so that one can see that the false-alarm probabilities
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from via_machinae import Config, load_config, make_catalog, plan_run, score_run
 from via_machinae.scan import workers_of
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "gd1_strip.toml"
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(os.environ.get("VIA_MACHINAE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 LABEL = "streamfinder_gd1"
 
 

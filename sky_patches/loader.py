@@ -190,10 +190,12 @@ def _recognise(table: Table, chosen: dict[str, str], origin: str) -> dict[str, s
             found[name] = match
     missing = [name for name in REQUIRED if name not in found]
     if missing:
-        hints = "; ".join(f"{name}: nearest {nearest(name, table.colnames)}" for name in missing)
+        near = {name: nearest(name, table.colnames) for name in missing}
+        hints = "".join(f"{name}: nearest {names}. " for name, names in near.items() if names)
         raise LoadError(
-            f"{origin}: required column(s) {missing} not found, {text_list(table.colnames)}. {hints}. "
-            "Name them with columns={schema name: name in the file}"
+            f"{origin}: required column(s) {missing} not found, {text_list(table.colnames)}. {hints}"
+            "If the file has them under other names, say columns={schema name: name in the file}, "
+            "or --column NAME=NAME_IN_FILE on the command line"
         )
     return found
 

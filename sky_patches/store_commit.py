@@ -65,7 +65,8 @@ def snapshot(root: Path) -> Snapshot:
             continue
         if text is None:
             raise StoreError(
-                f"{root} is not a catalogue store (no {MANIFEST}); make one with CatalogStore.create"
+                f"{root} is not a catalogue store (no {MANIFEST}); make one with 'via-machinae import' or "
+                "CatalogStore.create"
             )
         return Snapshot(root, Manifest.from_json(text, str(root / MANIFEST)), journal is not None, before)
     raise StoreError(f"{root} changes faster than it can be read; try again")

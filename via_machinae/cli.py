@@ -20,7 +20,9 @@ _FAMILIES = {
     "streams.errors": "StreamsError",
 }
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+_ABOUT = "Find stellar streams in Gaia: stars in, a ranked catalogue of candidates out. Start with 'demo'."
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_ABOUT)
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Directory of the star catalogue.")]
 RunOption = Annotated[Path, typer.Option("--run", help="Run directory.")]
