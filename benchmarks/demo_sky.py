@@ -18,7 +18,7 @@ from via_machinae import Config, Run, compare, make_catalog, plan_run, score_run
 from via_machinae.config import config_from
 from via_machinae.ingest import make_mock, read_truth
 from via_machinae.jobs import DEMO_CONFIG
-from via_machinae.scan import workers_of
+from via_machinae.workers import workers_of
 
 
 def scan(directory: Path, seed: int, config: Config, *, streams: bool) -> Run:

@@ -33,7 +33,7 @@ from reporting import arguments, report
 from sky_patches import CatalogStore, read_stars
 from streams import StreamCatalog, agreement
 from via_machinae import Config, load_config, make_catalog, plan_run, score_run
-from via_machinae.scan import workers_of
+from via_machinae.workers import workers_of
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "gd1_strip.toml"
 DATA = Path(os.environ.get("VIA_MACHINAE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

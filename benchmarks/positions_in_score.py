@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +23,8 @@ from streams import COMPONENTS, FootprintCells, HoughLines, WindowScores, region
 from via_machinae import Config, Unit, load_config
 from via_machinae.cataloguing import finder_of
 from via_machinae.patch_stars import PatchStars, geometries, load_patch
-from via_machinae.scan import workers_of
-from via_machinae.scoring import start_worker, units_of
+from via_machinae.scoring import units_of
+from via_machinae.workers import completed, workers_of
 
 
 def score(unit: Unit, patch: PatchStars, seed: int, positions: bool) -> WindowScores:
@@ -51,10 +49,9 @@ def best_line(stars: Table, config: Config, seed: int, positions: bool) -> float
         store = CatalogStore.create(Path(name) / "store", name="strip")
         store.append(stars, provenance={"origin": "benchmark"})
         patch = load_patch(store, geometries(store, config)[0], config)
-    job = partial(score, patch=patch, seed=seed, positions=positions)
-    pool = ProcessPoolExecutor(workers_of(config), get_context("spawn"), start_worker)
-    with pool:
-        windows = list(pool.map(job, units_of(patch, config)))
+    job, units = partial(score, patch=patch, seed=seed, positions=positions), units_of(patch, config)
+    scored = {unit: future.result() for unit, future in completed(job, units, workers_of(config))}
+    windows = [scored[unit] for unit in units]
     finder = finder_of(config)
     seen = patch.stream_stars()
     regions = regions_of_interest(windows, seen.proper_motion, np.ones(len(seen), dtype=bool), finder.regions)

@@ -15,9 +15,10 @@ from via_machinae.figures import draw_candidate, draw_sky, save_figure
 from via_machinae.ingest import make_mock, read_truth
 from via_machinae.patch_stars import load_patch
 from via_machinae.run import Run
-from via_machinae.scan import plan_run, score_run, workers_of
+from via_machinae.scan import plan_run, score_run
 from via_machinae.terminal import console, progress_bar, show_table
 from via_machinae.truth import Comparison, compare
+from via_machinae.workers import workers_of
 
 __all__ = ["DEMO_CONFIG", "catalogue_job", "demo_job", "scan_job", "show_comparison", "status_job"]
 
@@ -74,19 +75,7 @@ def _draw(run: Run, catalog: StreamCatalog, truth: Path | None) -> None:
 
 
 def _show_candidates(catalog: StreamCatalog) -> None:
-    columns = (
-        "candidate",
-        "passes",
-        "false alarm",
-        "sigma",
-        "members",
-        "ra",
-        "dec",
-        "pm1",
-        "pm2",
-        "width",
-        "length",
-    )
+    columns = ("name", "pass", "p_false", "sigma", "stars", "ra", "dec", "pm1", "pm2", "width", "length")
     rows = [
         (
             str(row["name"]), "yes" if row["passes"] else "no", float(row["false_alarm_probability"]),
@@ -97,23 +86,16 @@ def _show_candidates(catalog: StreamCatalog) -> None:
         for row in catalog.candidates
     ]  # fmt: skip
     if rows:
-        show_table("Candidates (deg, mas/yr in the patch frame)", columns, rows)
+        show_table(
+            "Candidates (p_false: false-alarm probability; deg; mas/yr in the patch frame)", columns, rows
+        )
     else:
         console.print("no candidate: every line in this data is as likely in a sky without streams")
 
 
 def show_comparison(comparison: Comparison) -> None:
     """Print found, missed and false against the truth."""
-    columns = (
-        "hidden stream",
-        "stars",
-        "candidate",
-        "false alarm",
-        "members",
-        "purity",
-        "completeness",
-        "F1",
-    )
+    columns = ("hidden stream", "stars", "found as", "p_false", "members", "purity", "complete", "F1")
     rows = [
         (
             match.stream, match.stars, match.candidate or "missed", match.false_alarm_probability,

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +14,10 @@ from via_machinae.config import Config
 from via_machinae.errors import RunError
 from via_machinae.patch_stars import geometries, load_patch
 from via_machinae.run import Run, Unit
-from via_machinae.scoring import ScoredUnit, score_unit, start_worker, units_of
+from via_machinae.scoring import ScoredUnit, score_unit, units_of
+from via_machinae.workers import completed
 
-__all__ = ["plan_run", "score_run", "workers_of"]
+__all__ = ["plan_run", "score_run"]
 
 
 def plan_run(store: Path, run: Path, config: Config) -> Run:
@@ -63,16 +60,6 @@ def plan_run(store: Path, run: Path, config: Config) -> Run:
     )
 
 
-def workers_of(config: Config) -> int:
-    """Number of worker processes."""
-    return config.run.workers or _cores()
-
-
-def _cores() -> int:
-    """Cores this process may use; where the system does not tell, all there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def score_run(run: Run, workers: int, done: Callable[[ScoredUnit], None] | None = None) -> None:
     """Score all pending units on `workers` processes; a finished unit is on disk before `done` hears of it.
 
@@ -84,50 +71,15 @@ def score_run(run: Run, workers: int, done: Callable[[ScoredUnit], None] | None 
     pending = run.pending()
     if not pending:
         return
-    others = set(active_children())
-    pool = ProcessPoolExecutor(
-        min(workers, len(pending)), mp_context=get_context("spawn"), initializer=start_worker
-    )
-    try:
-        with _interrupts_held():
-            futures = {pool.submit(score_unit, run.path, unit): unit for unit in pending}
-        for unit, future in _as_completed(futures):
-            scored = _result(unit, future)
-            if done is not None:
-                done(scored)
-    except KeyboardInterrupt:
-        for worker in set(active_children()) - others:
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Worker processes inherit that SIGINT is held: a terminal sends it to all, and only one may answer."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _as_completed(futures: dict[Future[ScoredUnit], Unit]) -> Iterator[tuple[Unit, Future[ScoredUnit]]]:
-    waiting = set(futures)
-    while waiting:
-        # A short time-out keeps the main process awake to an interrupt from the keyboard.
-        finished, waiting = wait(waiting, timeout=0.5, return_when="FIRST_COMPLETED")
-        yield from ((futures[future], future) for future in finished)
+    for unit, future in completed(partial(score_unit, run.path), pending, workers):
+        scored = _result(unit, future)
+        if done is not None:
+            done(scored)
 
 
 def _result(unit: Unit, future: Future[ScoredUnit]) -> ScoredUnit:
     try:
         return future.result()
-    except BrokenProcessPool as error:
-        raise RunError(
-            "a worker process was killed (out of memory?); run the same command to continue"
-        ) from error
     except DensityError as error:
         raise RunError(
             f"window [{unit.low}, {unit.high}) of {unit.component} in patch {unit.patch!r}: {error}"

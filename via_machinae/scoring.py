@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import parent_process
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 
@@ -31,7 +28,7 @@ from via_machinae.config import Config
 from via_machinae.patch_stars import PatchStars, load_patch
 from via_machinae.run import Run, Unit, atomic_path
 
-__all__ = ["ScoredUnit", "score_unit", "start_worker", "unit_seed", "units_of"]
+__all__ = ["ScoredUnit", "score_unit", "unit_seed", "units_of"]
 
 
 @dataclass(frozen=True)
@@ -129,28 +126,3 @@ def _detector(config: Config, bounds: Bounds) -> Detector:
         background=flow, classifier=BoostedTrees(members=settings.members),
         oversampling=settings.oversampling, folds=settings.folds, see_resonant=True, minimum=minimum,
     )  # fmt: skip
-
-
-def start_worker() -> None:
-    """Prepare a worker process: one thread for the numbers, and an end when the main process ends."""
-    Thread(target=_follow_parent, daemon=True).start()
-    _single_thread()
-
-
-def _follow_parent() -> None:
-    """A pool's workers outlive a main process that was killed; nobody would ever stop them."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _single_thread() -> None:
-    """One thread per process: all cores work on different windows, and results do not depend on how many."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.set_num_threads(1)
-    threadpool_limits(1)

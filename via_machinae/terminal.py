@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,11 +20,15 @@ from rich.table import Table as RichTable
 
 __all__ = ["console", "error", "progress_bar", "show_table"]
 
-# Paths and names come from the user: brackets and colons in them are no markup.
-console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-_errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
-
 _LOG_WIDTH = 200
+
+# Paths and names come from the user: brackets and colons in them are no markup. A log file has no width to
+# fit: every cell of a table is written in full.
+console = Console(
+    highlight=False, soft_wrap=True, markup=False, emoji=False,
+    width=None if sys.stdout.isatty() else _LOG_WIDTH,
+)  # fmt: skip
+_errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def error(message: object) -> None:
@@ -73,11 +78,10 @@ def _log_steps(label: str, total: int, done: int) -> Callable[[], None]:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; numbers to the right."""
-    table = RichTable(title=title, title_justify="left")
+    table = RichTable(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for column, values in zip(columns, zip(*rows, strict=True) if rows else [()] * len(columns), strict=True):
         numeric = bool(values) and all(isinstance(value, (int, float)) for value in values)
         table.add_column(column, justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row))
-    # A log file has no width to fit: every cell is written in full.
-    console.print(table, width=None if console.is_terminal else _LOG_WIDTH)
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+    console.print(table)

@@ -116,6 +116,23 @@ def test_scores_of_another_configuration_are_refused(run_copy):
         make_catalog(run_copy, other)
 
 
+def test_a_patch_is_searched_once_and_again_when_anything_changed(run_copy, monkeypatch):
+    from via_machinae import cataloguing
+
+    searched = []
+    search = cataloguing._search
+    monkeypatch.setattr(cataloguing, "_search", lambda *given: searched.append(1) or search(*given))
+    make_catalog(run_copy, run_copy.config)
+    assert searched == []
+    for damaged in (run_copy.path / "catalog" / "patches").rglob("members.ecsv"):
+        damaged.write_text("half a tab")
+    make_catalog(run_copy, run_copy.config)
+    assert searched == [1]
+    significance = run_copy.config.significance.model_copy(update={"null_skies": 21})
+    make_catalog(run_copy, run_copy.config.model_copy(update={"significance": significance}))
+    assert searched == [1, 1]
+
+
 def test_nothing_worth_a_row_is_an_empty_catalogue_and_says_so(command, run_copy, write_settings):
     strict = write_settings(null_skies="20\nreport_below = 1e-300")
     done = command("catalog", "--run", run_copy.path, "--config", strict)
@@ -157,8 +174,7 @@ def test_the_finder_is_told_every_key_of_its_sections(write_settings):
 
 def test_status_of_a_finished_run(command, scanned):
     done = command("status", "--run", scanned.run.path)
-    (row,) = [line for line in done.out.splitlines() if "│ all" in line]
-    cells = [cell.strip() for cell in row.strip("│ ").split("│")]
+    (cells,) = [line.split() for line in done.out.splitlines() if line.startswith(" all ")]
     units = str(len(scanned.run.units))
     assert cells == ["all", str(scanned.run.manifest["stars"]["all"]), units, units, "0"]
     assert "catalogue: " in done.out and "1 pass the threshold" in done.out
@@ -172,8 +188,8 @@ def test_status_of_an_unfinished_run(command, run_copy, tree):
     shutil.rmtree(run_copy.path / "catalog")
     before = tree(run_copy.path)
     done = command("status", "--run", run_copy.path)
-    (row,) = [line for line in done.out.splitlines() if "│ all" in line]
-    assert [cell.strip() for cell in row.strip("│ ").split("│")][3:] == [str(len(run_copy.units) - 5), "5"]
+    (cells,) = [line.split() for line in done.out.splitlines() if line.startswith(" all ")]
+    assert cells[3:] == [str(len(run_copy.units) - 5), "5"]
     assert "catalogue: not made yet" in done.out
     assert tree(run_copy.path) == before
 
