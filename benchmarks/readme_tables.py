@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from streams.significance import LEAST_PROBABILITY
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -27,6 +29,11 @@ def _made(record: Record) -> str:
     return f"\n\n({record['date']}, {record['cores']} cores, {record['device']}, seed {record['seed']})"
 
 
+def _probability(value: float) -> str:
+    """A false-alarm probability; the program quotes none below LEAST_PROBABILITY."""
+    return f"below {value:.0e}" if value <= LEAST_PROBABILITY else f"{value:.0e}"
+
+
 def _gd1(record: Record) -> str:
     anode = json.loads((RESULTS / "gd1_strip_anode.json").read_text())
     rows = []
@@ -37,7 +44,7 @@ def _gd1(record: Record) -> str:
             [
                 result["detector"].upper(),
                 str(result["rank"]),
-                f"{real['least_false_alarm']:.0e}",
+                _probability(real["least_false_alarm"]),
                 f"{result['purity']:.2f}",
                 f"{result['completeness']:.2f}",
                 f"{result['f1']:.2f}",

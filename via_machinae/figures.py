@@ -60,9 +60,15 @@ def _sky(axes: Axes, patch: PatchStars, member: np.ndarray) -> None:
     axes.scatter(x, y, **_FIELD)
     axes.scatter(x[member], y[member], s=6, color=_COLOURS[0], label="members")
     axes.plot(*patch.geometry.footprint.boundary(200), color="0.4", lw=0.8)
-    axes.set(xlabel="phi1 [deg]", ylabel="phi2 [deg]", aspect="equal", title="sky (patch frame)")
+    axes.set(xlabel="phi1 [deg]", ylabel="phi2 [deg]", aspect=_aspect(patch), title="sky (patch frame)")
     axes.invert_xaxis()
     axes.legend(loc="upper right")
+
+
+def _aspect(patch: PatchStars) -> str:
+    """True proportions, but for a strip, which would be lost on the page."""
+    sides = [float(np.ptp(edge)) for edge in patch.geometry.footprint.boundary(200)]
+    return "equal" if max(sides) < 3 * min(sides) else "auto"
 
 
 def _motions(axes: Axes, patch: PatchStars, member: np.ndarray) -> None:
@@ -138,7 +144,7 @@ def _panel(
         member = np.isin(patch.source_id, ids)
         axes.scatter(x[member], y[member], s=5, color=_COLOURS[number % len(_COLOURS)], label=label)
     if title is not None:
-        axes.set(title=title, aspect="equal")
+        axes.set(title=title, aspect=_aspect(patch))
         axes.set(xlabel="phi1 [deg]", ylabel="phi2 [deg]")
         axes.invert_xaxis()
     else:
