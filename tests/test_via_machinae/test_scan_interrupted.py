@@ -40,6 +40,8 @@ def started(request, program, scanned, tmp_path) -> Iterator[subprocess.Popen[st
     process = subprocess.Popen(
         [program, *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # Tests may run where interrupts are ignored (a background job); a shell's foreground job hears them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         _wait_for(lambda: _written(tmp_path / "run") or process.poll() is not None, "the first scores")
