@@ -80,8 +80,7 @@ def _all_tables(run: Run, config: Config, progress: Callable[[], None] | None) -
     found = {}
     for name, future in completed(search, names, workers_of(config)):
         found[name] = future.result()
-        for _ in range(config.significance.null_skies if progress else 0):
-            progress()
+        _tell(config, progress)
     return [found[name] for name in names]
 
 
@@ -104,8 +103,7 @@ def patch_tables(
     key = _key(config, patch, windows)
     kept = _kept(files, key)
     if kept is not None:
-        for _ in range(config.significance.null_skies if progress else 0):
-            progress()
+        _tell(config, progress)
         return kept
     tables = _search(config, patch, windows, progress)
     for table, path in zip(tables, files, strict=True):
@@ -113,6 +111,13 @@ def patch_tables(
         with atomic_path(path) as temporary:
             table.write(temporary)
     return tables
+
+
+def _tell(config: Config, progress: Callable[[], None] | None) -> None:
+    """Count the null skies of a patch that was searched before, or in another process."""
+    if progress is not None:
+        for _ in range(config.significance.null_skies):
+            progress()
 
 
 def _key(config: Config, patch: PatchStars, windows: list[WindowScores]) -> str:

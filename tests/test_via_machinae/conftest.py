@@ -161,7 +161,7 @@ def program() -> str:
     """The installed program."""
     found = shutil.which("via-machinae", path=str(Path(sys.executable).parent))
     if found is None:
-        pytest.skip("via-machinae is not installed beside this Python; pip install -e .")
+        pytest.fail("via-machinae is not installed beside this Python; pip install -e .")
     return found
 
 
