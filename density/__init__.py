@@ -8,13 +8,13 @@ scores = fitted.out_of_fold
 
 from __future__ import annotations
 
-from density.anode import Anode, FittedAnode
 from density.bounds import AtLeast, AtMost, Bound, Bounds, InBall, Interval, Unbounded
-from density.cathode import Cathode, FittedCathode
 from density.classifiers import BoostedTrees, Classifier, FittedBoostedTrees, FittedClassifier
 from density.column_maps import Affine, Asinh, Ball, ColumnMap, Edge, LogitBox
-from density.crossfit import cross_fit, folds_of
-from density.detector import Detector, FittedDetector
+from density.detectors.anode import Anode, FittedAnode
+from density.detectors.cathode import Cathode, FittedCathode
+from density.detectors.contract import Detector, FittedDetector
+from density.detectors.crossfit import cross_fit, folds_of
 from density.errors import DensityError, DetectorError, FeatureError, TrainingError, WindowError
 from density.feature_maps import Block, FeatureMap, choose_feature_map
 from density.flow import ConditionalFlow

@@ -28,7 +28,7 @@ from density import (
     cross_fit,
     folds_of,
 )
-from density.cathode import draw_resonant
+from density.detectors.cathode import draw_resonant
 
 WINDOW = Window(2.0, 4.0)
 FLOW = ConditionalFlow(layers=4, hidden=24, epochs=8, batch_size=512)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from density.anode import fitted_background
 from density.classifiers import BoostedTrees, Classifier, FittedClassifier
-from density.crossfit import cross_fit, folds_of
-from density.detector import WindowedRows, score_inside
+from density.detectors.anode import fitted_background
+from density.detectors.contract import WindowedRows, score_inside
+from density.detectors.crossfit import cross_fit, folds_of
 from density.errors import DetectorError
 from density.flow import ConditionalFlow
 from density.flow_density import FlowDensity
