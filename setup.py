@@ -9,5 +9,5 @@ setup(
     packages=find_packages(include=[*PACKAGES, *(f"{name}.*" for name in PACKAGES)]),
     # The dot makes an editable install a plain path entry, which the shape checker's import hook understands.
     package_dir={"": "."},
-    package_data={name: ["py.typed"] for name in PACKAGES},
+    package_data={**{name: ["py.typed"] for name in PACKAGES}, "sky_patches.masks": ["data/*.csv"]},
 )

@@ -6,10 +6,12 @@ __all__ = [
     "FootprintError",
     "FrameError",
     "LoadError",
+    "MaskError",
     "MockError",
     "SchemaError",
     "SkyPatchesError",
     "StoreError",
+    "TilingError",
 ]
 
 
@@ -39,3 +41,11 @@ class FootprintError(SkyPatchesError):
 
 class MockError(SkyPatchesError):
     """A mock catalogue was asked for that cannot be made."""
+
+
+class TilingError(SkyPatchesError):
+    """A tiling of the sky, or the zones it leaves out, is ill-defined or cannot be read."""
+
+
+class MaskError(SkyPatchesError):
+    """A list of objects to mask cannot be read, or a mask is ill-defined."""

@@ -20,8 +20,8 @@ from astropy.io.votable.exceptions import VOWarning
 from astropy.table import Table
 from astropy.table.meta import YamlParseError, get_header_from_yaml
 
-from sky_patches.arrow_table import from_arrow
 from sky_patches.errors import LoadError, SchemaError
+from sky_patches.store.arrow_table import from_arrow
 
 __all__ = ["FORMATS", "RawTable", "read_file"]
 

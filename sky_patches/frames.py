@@ -31,7 +31,15 @@ from jaxtyping import Float
 
 from sky_patches.errors import FrameError
 
-__all__ = ["PatchFrame", "gala_frame_names"]
+__all__ = [
+    "PatchFrame",
+    "Scalars",
+    "gala_frame_names",
+    "numbers",
+    "table_column",
+    "tangent_axes",
+    "unit_vectors",
+]
 
 FrameKind = Literal["offset", "gala", "galactic"]
 Scalars = float | int | np.ndarray | list[float] | u.Quantity
@@ -142,13 +150,13 @@ class PatchFrame:
         self, ra: Scalars, dec: Scalars
     ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
         """(phi1, phi2) in deg of positions (ra, dec), given in deg or as Quantity; any shape, broadcast."""
-        return _angles(_unit_vectors(_numbers(ra, u.deg), _numbers(dec, u.deg)) @ self.matrix.T)
+        return _angles(unit_vectors(numbers(ra, u.deg), numbers(dec, u.deg)) @ self.matrix.T)
 
     def unproject(
         self, phi1: Scalars, phi2: Scalars
     ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
         """(ra, dec) in deg, ra in [0, 360), of patch coordinates (deg or Quantity); inverse of projection."""
-        vectors = _unit_vectors(_numbers(phi1, u.deg), _numbers(phi2, u.deg))
+        vectors = unit_vectors(numbers(phi1, u.deg), numbers(phi2, u.deg))
         ra, dec = _angles(vectors @ np.linalg.inv(self.matrix).T)
         wrapped = np.asarray(ra % 360.0)
         # A tiny negative angle rounds up to 360 itself.
@@ -158,15 +166,15 @@ class PatchFrame:
         self, ra: Scalars, dec: Scalars, pmra: Scalars, pmdec: Scalars
     ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
         """(pm_phi1_cosphi2, pm_phi2) in mas/yr of proper motions (pmra includes cos(dec), as in Gaia)."""
-        jacobian = self._jacobian(_numbers(ra, u.deg), _numbers(dec, u.deg))
-        return _apply(jacobian, _numbers(pmra, _MAS_PER_YEAR), _numbers(pmdec, _MAS_PER_YEAR))
+        jacobian = self._jacobian(numbers(ra, u.deg), numbers(dec, u.deg))
+        return _apply(jacobian, numbers(pmra, _MAS_PER_YEAR), numbers(pmdec, _MAS_PER_YEAR))
 
     def unproject_motions(
         self, phi1: Scalars, phi2: Scalars, pm_phi1_cosphi2: Scalars, pm_phi2: Scalars
     ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
         """(pmra, pmdec) in mas/yr of proper motions in this frame; inverse of `project_motions`."""
         jacobian = self._jacobian(*self.unproject(phi1, phi2))
-        along, across = _numbers(pm_phi1_cosphi2, _MAS_PER_YEAR), _numbers(pm_phi2, _MAS_PER_YEAR)
+        along, across = numbers(pm_phi1_cosphi2, _MAS_PER_YEAR), numbers(pm_phi2, _MAS_PER_YEAR)
         return _apply(np.linalg.inv(jacobian), along, across)
 
     def project(self, stars: Table) -> Table:
@@ -180,11 +188,11 @@ class PatchFrame:
         Raises:
             FrameError: ra or dec is missing, one of a pair of columns is missing, or a unit does not convert.
         """
-        ra, dec = (_column(stars, name, unit) for name, unit in _DEGREES.items())
+        ra, dec = (table_column(stars, name, unit) for name, unit in _DEGREES.items())
         phi1, phi2 = self.project_positions(ra, dec)
         added = {"phi1": (phi1, u.deg), "phi2": (phi2, u.deg)}
         if _has_pair(stars, _MOTIONS):
-            pmra, pmdec = (_column(stars, name, unit) for name, unit in _MOTIONS.items())
+            pmra, pmdec = (table_column(stars, name, unit) for name, unit in _MOTIONS.items())
             along, across = self.project_motions(ra, dec, pmra, pmdec)
             added["pm_phi1_cosphi2"] = (along, _MAS_PER_YEAR)
             added["pm_phi2"] = (across, _MAS_PER_YEAR)
@@ -200,9 +208,11 @@ class PatchFrame:
         self, stars: Table, ra: Float[np.ndarray, " n"], dec: Float[np.ndarray, " n"]
     ) -> dict[str, tuple[np.ndarray, u.UnitBase]]:
         """Errors and correlation of the projected proper motion: C' = J C J^T for each star."""
-        east, north = (_column(stars, name, unit) for name, unit in _ERRORS.items())
+        east, north = (table_column(stars, name, unit) for name, unit in _ERRORS.items())
         has_correlation = "pmra_pmdec_corr" in stars.colnames
-        correlation = _column(stars, "pmra_pmdec_corr", u.one) if has_correlation else np.zeros_like(east)
+        correlation = (
+            table_column(stars, "pmra_pmdec_corr", u.one) if has_correlation else np.zeros_like(east)
+        )
         mixed = np.where(np.isfinite(correlation), correlation, 0.0) * east * north
         covariance = np.stack([np.stack([east**2, mixed], -1), np.stack([mixed, north**2], -1)], -2)
         jacobian = self._jacobian(ra, dec)
@@ -223,9 +233,9 @@ class PatchFrame:
         self, ra: Float[np.ndarray, "..."], dec: Float[np.ndarray, "..."]
     ) -> Float[np.ndarray, "... 2 2"]:
         """From (pmra, pmdec) to (pm_phi1_cosphi2, pm_phi2): between the two pairs of tangent axes."""
-        vectors = _unit_vectors(ra, dec) @ self.matrix.T
-        sky_axes = np.stack(_tangent_axes(ra, dec), axis=-2) @ self.matrix.T
-        patch_axes = np.stack(_tangent_axes(*_angles(vectors)), axis=-2)
+        vectors = unit_vectors(ra, dec) @ self.matrix.T
+        sky_axes = np.stack(tangent_axes(ra, dec), axis=-2) @ self.matrix.T
+        patch_axes = np.stack(tangent_axes(*_angles(vectors)), axis=-2)
         length = np.linalg.norm(vectors, axis=-1)[..., None, None]
         return patch_axes @ np.swapaxes(sky_axes, -1, -2) / length
 
@@ -270,15 +280,16 @@ def _apply(
     return np.asarray(upper), np.asarray(lower)
 
 
-def _unit_vectors(
+def unit_vectors(
     lon_deg: Float[np.ndarray, ...], lat_deg: Float[np.ndarray, ...]
 ) -> Float[np.ndarray, "... 3"]:
+    """Unit vectors of positions in deg; any shape, broadcast."""
     lon, lat = np.broadcast_arrays(np.radians(lon_deg), np.radians(lat_deg))
     cos_lat = np.cos(lat)
     return np.stack([cos_lat * np.cos(lon), cos_lat * np.sin(lon), np.sin(lat)], axis=-1)
 
 
-def _tangent_axes(
+def tangent_axes(
     lon_deg: Float[np.ndarray, ...], lat_deg: Float[np.ndarray, ...]
 ) -> tuple[Float[np.ndarray, "... 3"], Float[np.ndarray, "... 3"]]:
     """Unit vectors of growing longitude and latitude; at a pole the given longitude decides."""
@@ -299,17 +310,26 @@ def _angles(
     return np.asarray(lon), np.asarray(np.degrees(np.arctan2(z, np.hypot(x, y))))
 
 
-def _numbers(values: Scalars, unit: u.UnitBase) -> Float[np.ndarray, ...]:
+def numbers(values: Scalars, unit: u.UnitBase) -> Float[np.ndarray, ...]:
+    """Values as float64 in `unit`; plain numbers are taken to be in it.
+
+    Raises:
+        FrameError: a Quantity does not convert.
+    """
     if isinstance(values, u.Quantity):
         try:
             return np.asarray(values.to_value(unit), dtype=np.float64)
         except u.UnitConversionError as error:
-            raise FrameError(f"expected an angle or motion in {unit}, got {values.unit}") from error
+            raise FrameError(f"expected a value in {unit}, got {values.unit}") from error
     return np.asarray(values, dtype=np.float64)
 
 
-def _column(stars: Table, name: str, unit: u.UnitBase) -> Float[np.ndarray, " n"]:
-    """A column as float64 in `unit`; masked values become NaN."""
+def table_column(stars: Table, name: str, unit: u.UnitBase) -> Float[np.ndarray, " n"]:
+    """A column as float64 in `unit`; masked values become NaN, a column without a unit is taken to be in it.
+
+    Raises:
+        FrameError: there is no such column, or its unit does not convert.
+    """
     if name not in stars.colnames:
         nearest = difflib.get_close_matches(name, stars.colnames, n=3)
         raise FrameError(f"the table lacks the column {name!r}; nearest: {nearest or stars.colnames[:20]}")
@@ -319,7 +339,7 @@ def _column(stars: Table, name: str, unit: u.UnitBase) -> Float[np.ndarray, " n"
         values = values.filled(np.nan)
     if column.unit is None:
         return np.asarray(values, dtype=np.float64)
-    return _numbers(u.Quantity(np.asarray(values), column.unit), unit)
+    return numbers(u.Quantity(np.asarray(values), column.unit), unit)
 
 
 def _has_pair(stars: Table, pair: Mapping[str, u.UnitBase]) -> bool:

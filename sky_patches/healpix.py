@@ -7,17 +7,20 @@ upper bits (Gaia data model, `gaia_source.source_id`).
 from __future__ import annotations
 
 import numpy as np
+from astropy.coordinates import angular_separation
 from jaxtyping import Float, Int64
 
 from sky_patches.errors import SkyPatchesError
 
 __all__ = [
     "MAX_ORDER",
+    "cone_core_29",
     "cone_pixels",
     "cone_ranges_29",
     "healpix_29",
     "pixel_radius",
     "radec_to_pixel",
+    "ranges_29",
     "source_id_to_pixel",
 ]
 
@@ -108,11 +111,33 @@ def cone_ranges_29(ra: float, dec: float, radius_deg: float) -> Int64[np.ndarray
 
     They serve to skip rows sorted by `healpix_29`; the cover is a little larger than the circle.
     """
-    # Pixels of about a tenth of the radius: finer ones cost more than the rows they save.
-    order = int(np.clip(np.ceil(np.log2(58.6 * 10.0 / max(radius_deg, 1e-4))), 0, 20))
+    order = _cover_order(radius_deg)
+    return ranges_29(cone_pixels(ra, dec, radius_deg, order), order)
+
+
+def cone_core_29(ra: float, dec: float, radius_deg: float) -> Int64[np.ndarray, "k 2"]:
+    """Half-open ranges of order-29 pixels that lie wholly inside a circle, sorted.
+
+    Stars there need no test of their distance; they are most of those in `cone_ranges_29`.
+    """
+    import healpy as hp  # late: it loads matplotlib.pyplot
+
+    order = _cover_order(radius_deg)
     pixels = cone_pixels(ra, dec, radius_deg, order)
+    lon, lat = hp.pix2ang(1 << order, pixels, nest=True, lonlat=True)
+    distance = np.degrees(angular_separation(*np.radians([ra, dec]), np.radians(lon), np.radians(lat)))
+    return ranges_29(pixels[distance + pixel_radius(order) + _MARGIN_DEG < radius_deg], order)
+
+
+def _cover_order(radius_deg: float) -> int:
+    # Pixels of about a fifteenth of the radius: finer ones cost more than the rows they save.
+    return int(np.clip(np.ceil(np.log2(58.6 * 15.0 / max(radius_deg, 1e-4))), 0, 20))
+
+
+def ranges_29(pixels: Int64[np.ndarray, " m"], order: int) -> Int64[np.ndarray, "k 2"]:
+    """Sorted pixels of one order as half-open ranges of order 29, neighbours joined."""
     starts = np.flatnonzero(np.diff(pixels, prepend=-2) != 1)
-    stops = np.append(starts[1:], pixels.size) - 1
+    stops = np.append(starts[1:], pixels.size)[: starts.size] - 1
     shift = 2 * (MAX_ORDER - order)
     return np.column_stack([pixels[starts] << shift, (pixels[stops] + 1) << shift])
 

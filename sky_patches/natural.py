@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar, nnls
 from scipy.spatial import ConvexHull, KDTree, QhullError
 
 from sky_patches.errors import FootprintError
-from sky_patches.footprint import Box, Circle
+from sky_patches.footprints import Box, Circle
 from sky_patches.frames import PatchFrame
 from sky_patches.patch import PatchGeometry, StarSource
 

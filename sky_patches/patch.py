@@ -14,7 +14,8 @@ from astropy.coordinates import angular_separation
 from astropy.table import Table
 
 from sky_patches.errors import FootprintError
-from sky_patches.footprint import Circle, Footprint, footprint_from_dict
+from sky_patches.footprints import Circle, Footprint, footprint_from_dict
+from sky_patches.footprints.shapes import angular_distance
 from sky_patches.frames import PatchFrame
 
 __all__ = ["Patch", "PatchGeometry", "StarSource", "TableSource"]
@@ -82,16 +83,27 @@ class PatchGeometry:
         name: what reports call the patch.
         frame: the frame in which the patch is flat.
         footprint: the observed region in that frame's (phi1, phi2).
+        fiducial_deg: radius of the great-circle circle around `centre` in which candidates count, deg; None
+            where the whole footprint counts. In a tiling these circles cover the sky.
     """
 
     name: str
     frame: PatchFrame
     footprint: Footprint
+    fiducial_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.fiducial_deg is not None and not 0.0 < self.fiducial_deg <= 180.0:
+            raise FootprintError(
+                f"patch {self.name!r}: a fiducial radius lies in (0, 180] deg; got {self.fiducial_deg}"
+            )
 
     @classmethod
-    def circle(cls, name: str, ra_deg: float, dec_deg: float, radius_deg: float) -> PatchGeometry:
+    def circle(
+        cls, name: str, ra_deg: float, dec_deg: float, radius_deg: float, fiducial_deg: float | None = None
+    ) -> PatchGeometry:
         """The usual patch: a circle around a position, in the offset frame of its centre."""
-        return cls(name, PatchFrame.offset(ra_deg, dec_deg), Circle(radius_deg))
+        return cls(name, PatchFrame.offset(ra_deg, dec_deg), Circle(radius_deg), fiducial_deg)
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -108,9 +120,17 @@ class PatchGeometry:
         """True where a sky position (deg, or Quantity) lies inside the footprint."""
         return self.footprint.contains(*self.frame.project_positions(ra, dec))
 
+    def is_fiducial(self, phi1: Any, phi2: Any) -> np.ndarray:
+        """True where patch coordinates (deg) lie in the footprint, within `fiducial_deg` of its middle."""
+        inside = self.footprint.contains(phi1, phi2)
+        if self.fiducial_deg is None:
+            return inside
+        return inside & (angular_distance(*self.footprint.centre, phi1, phi2) <= self.fiducial_deg)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` turns back into an equal geometry."""
-        return {"name": self.name, "frame": self.frame.to_dict(), "footprint": self.footprint.to_dict()}
+        values = {"name": self.name, "frame": self.frame.to_dict(), "footprint": self.footprint.to_dict()}
+        return values if self.fiducial_deg is None else {**values, "fiducial_deg": self.fiducial_deg}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PatchGeometry:
@@ -124,7 +144,8 @@ class PatchGeometry:
         if missing:
             raise FootprintError(f"a patch needs name, frame and footprint; missing {sorted(missing)}")
         frame = PatchFrame.from_dict(values["frame"])
-        return cls(str(values["name"]), frame, footprint_from_dict(values["footprint"]))
+        footprint = footprint_from_dict(values["footprint"])
+        return cls(str(values["name"]), frame, footprint, values.get("fiducial_deg"))
 
 
 @dataclass(frozen=True, eq=False)

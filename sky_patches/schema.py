@@ -141,6 +141,20 @@ _COLUMNS: tuple[StarColumn, ...] = (
     _col("phot_bp_mean_mag", u.mag, "BP magnitude", "phot.mag;em.opt.B", "bpmag bp_mag phot_bp"),
     _col("phot_rp_mean_mag", u.mag, "RP magnitude", "phot.mag;em.opt.R", "rpmag rp_mag phot_rp"),
     _col("bp_rp", u.mag, "Colour BP - RP", "phot.color;em.opt.B;em.opt.R", "bp-rp bprp bpmrp"),
+    _col(
+        "phot_bp_rp_excess_factor",
+        None,
+        "Flux in BP and RP over flux in G, as published (not corrected for colour)",
+        "stat.param;phot.flux",
+        "e_br_rp_ e(br/rp) e(bp/rp) bp_rp_excess_factor",
+    ),
+    _col(
+        "astrometric_params_solved",
+        None,
+        "Which parameters were solved for: 3 position, 31 five parameters, 95 and a pseudo-colour",
+        "meta.number",
+        "solved",
+    ),
     _col("ruwe", None, "Renormalised unit weight error of the astrometric fit", "stat.error", ""),
     _col(
         "radial_velocity",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from via_machinae import refresh_options as options
 from via_machinae.terminal import console, error
 
 __all__ = ["app", "main"]
@@ -37,18 +38,100 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same 
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="FITS, ECSV, VOTable, CSV(.gz) or Parquet files.")],
     store: StoreOption,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="FITS, ECSV, VOTable, CSV(.gz) or Parquet files.")
+    ] = None,
     column: Annotated[
         list[str] | None, typer.Option("--column", help="A column under another name: ra=MyRightAscension.")
     ] = None,
+    hats: Annotated[
+        str | None, typer.Option("--hats", help="A HATS catalogue (directory or URL) instead of files.")
+    ] = None,
+    region: Annotated[
+        list[str] | None, typer.Option("--region", help="With --hats: a region, as for refresh.")
+    ] = None,
 ) -> None:
     """Read star tables into a catalogue store; rejected rows are kept beside it, with the reason."""
+    from via_machinae.errors import ConfigError
+
+    if (hats is None) == (not files) or (region and hats is None):
+        raise ConfigError("import takes files, or --hats with a directory or URL and perhaps a --region")
+    if hats is not None:
+        from via_machinae.refreshing import hats_job
+
+        hats_job(hats, store, region or [], _renamed(column or []))
+        return
     from via_machinae.ingest import import_files
 
-    for done in import_files(files, store, _renamed(column or [])):
+    for done in import_files(files or [], store, _renamed(column or [])):
         console.print(str(done.report))
         console.print(f"  added to {store}: {done.added:,}; there already: {done.known:,}")
+
+
+@app.command()
+def refresh(
+    store: StoreOption,
+    release: options.ReleaseOption = "dr3",
+    region: options.RegionsOption = None,
+    tap_url: options.UrlOption = None,
+    table: options.TableOption = None,
+    ruwe_table: options.RuweTableOption = None,
+    column: options.ColumnsOption = None,
+    parallax_below: options.ParallaxOption = None,
+    ruwe_below: options.RuweOption = None,
+    g: options.MagnitudeOption = None,
+    colour: options.ColourOption = None,
+    five_parameter: options.FiveParameterOption = False,
+    where: options.WhereOption = None,
+    workers: options.QueriesOption = 4,
+    order: options.OrderOption = 5,
+    max_rows: options.MaxRowsOption = 500_000,
+    older_than: options.OlderThanOption = None,
+    replace: options.ReplaceOption = False,
+    login: options.LoginOption = False,
+    credentials: options.CredentialsOption = None,
+    timeout: options.TimeoutOption = 60.0,
+    poll: options.PollOption = 1.0,
+    attempts: options.AttemptsOption = 6,
+    dry_run: options.DryRunOption = False,
+    offline: options.OfflineOption = False,
+) -> None:
+    """Bring stars of an archive into a store, and keep them fresh. Run again to continue."""
+    from sky_patches.archive import GAIA_TAP, ArchiveCuts, ClientPolicy, RefreshSettings
+    from via_machinae.refreshing import dry_run_job, range_of, refresh_job, release_of
+
+    question = {
+        "url": tap_url or GAIA_TAP,
+        "cuts": ArchiveCuts(
+            parallax_below=parallax_below, ruwe_below=ruwe_below, g=range_of("--g", g),
+            colour=range_of("--colour", colour), five_parameter=five_parameter, where=tuple(where or ()),
+        ),
+        "columns": column or None,
+        "settings": RefreshSettings(
+            workers=workers, order=order, max_rows=max_rows, older_than_days=older_than, replace=replace,
+            login=login, credentials=credentials,
+        ),
+        "policy": ClientPolicy(socket_timeout_s=timeout, poll_s=poll, attempts=attempts),
+    }  # fmt: skip
+    source = release_of(release, table, ruwe_table)
+    if dry_run:
+        dry_run_job(store, region or [], source, offline=offline, **question)
+    else:
+        refresh_job(store, region or [], source, **question)
+
+
+@app.command()
+def verify(
+    store: StoreOption,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Take out what is damaged, for the next refresh to fetch.")
+    ] = False,
+) -> None:
+    """Check that a store holds what was written into it."""
+    from via_machinae.refreshing import verify_job
+
+    verify_job(store, repair=repair)
 
 
 @app.command()

@@ -7,7 +7,7 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,11 +19,14 @@ __all__ = [
     "DetectorConfig",
     "FlowConfig",
     "LinesConfig",
+    "ExcludeConfig",
+    "MasksConfig",
     "MembershipConfig",
     "PatchConfig",
     "RegionsConfig",
     "RunConfig",
     "SignificanceConfig",
+    "TilingConfig",
     "WindowsConfig",
     "load_config",
 ]
@@ -79,13 +82,88 @@ class PatchConfig(_Section):
         return self
 
 
+class ExcludeConfig(_Section):
+    """A circle of the sky that a tiling leaves out: ra, dec (ICRS) and radius, deg."""
+
+    name: str
+    ra: float
+    dec: Annotated[float, Field(ge=-90, le=90)]
+    radius: Annotated[float, Field(gt=0, le=90)]
+
+
+class TilingConfig(_Section):
+    """Patches that cover the sky, instead of `patches`; those that the store fills are scanned.
+
+    Args:
+        radius: of each patch, deg.
+        fiducial: radius of the circles that cover the kept sky, deg.
+        min_abs_b: least Galactic latitude of the kept sky, deg.
+        centres: "rings" of Galactic latitude, or a "healpix" grid.
+        exclude: circles left out; None: the Magellanic Clouds. An empty list leaves nothing out.
+        dust: a HEALPix FITS map of E(B-V) in mag; sky above `dust_limit` is left out.
+        min_fill: a patch is scanned if the store has stars in this share of its fiducial circle.
+    """
+
+    radius: Annotated[float, Field(gt=0, le=30)] = 15.0
+    fiducial: Annotated[float, Field(gt=0, le=30)] = 10.0
+    min_abs_b: Annotated[float, Field(ge=0, lt=90)] = 20.0
+    centres: Literal["rings", "healpix"] = "rings"
+    exclude: tuple[ExcludeConfig, ...] | None = None
+    dust: str | None = None
+    dust_limit: Positive = 0.5
+    min_fill: Annotated[float, Field(ge=0, le=1)] = 0.8
+
+    @model_validator(mode="after")
+    def _inside(self) -> TilingConfig:
+        if self.fiducial >= self.radius:
+            raise ValueError(f"the fiducial radius must be smaller than the radius, {self.radius}")
+        return self
+
+
+class MasksConfig(_Section):
+    """Circles around known globular clusters and dwarf galaxies, left out of every patch.
+
+    Used where this section or a tiling is given.
+
+    Args:
+        catalogue: "builtin", "galstreams", "none", or the file, directory or URL of a list like those of the
+            Local Volume Database.
+        scale: radius of a circle in half-light radii.
+        min_radius, max_radius: its limits, deg.
+    """
+
+    catalogue: str = "builtin"
+    scale: Positive = 10.0
+    min_radius: Positive = 0.2
+    max_radius: Annotated[float, Field(gt=0, le=30)] = 2.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> MasksConfig:
+        if self.min_radius > self.max_radius:
+            raise ValueError(f"min_radius must not exceed max_radius, {self.max_radius}")
+        return self
+
+
 class CutsConfig(_Section):
-    """Which stars a scan uses. A cut on a column that the table lacks is reported, not applied."""
+    """Which stars a scan uses. A cut on a column that the table lacks is reported, not applied.
+
+    Args:
+        parallax_below, ruwe_below: upper limits (mas; none).
+        magnitude, colour: half-open intervals of G and BP-RP.
+        nearby_snr: drop only stars with parallax > 1 mas measured better than 1 in this many.
+        five_parameter: keep full astrometric solutions only.
+        flux_excess_sigma: keep |C*| below this many sigma(G) (Riello et al. 2021; EDR3 and DR3).
+        flux_excess_dr2: keep what lies between the curves of Lindegren et al. 2018 (DR2).
+    """
 
     parallax_below: Positive | None = 1.0
     ruwe_below: Positive | None = 1.4
     magnitude: Limits | None = (10.0, 20.2)
     colour: Limits | None = (-0.5, 3.0)
+    nearby_snr: Positive | None = None
+    five_parameter: bool = False
+    flux_excess_sigma: Positive | None = None
+    flux_excess_dr2: bool = False
 
 
 class _Steps(_Section):
@@ -170,6 +248,8 @@ class Config(_Section):
 
     run: RunConfig = RunConfig()
     patches: tuple[PatchConfig, ...] = ()
+    tiling: TilingConfig | None = None
+    masks: MasksConfig | None = None
     cuts: CutsConfig = CutsConfig()
     windows: WindowsConfig = WindowsConfig()
     detector: DetectorConfig = DetectorConfig()
@@ -184,6 +264,8 @@ class Config(_Section):
         names = [patch.name for patch in self.patches]
         if len(set(names)) < len(names):
             raise ValueError(f"patch names must differ, got {names}")
+        if names and self.tiling is not None:
+            raise ValueError("give either patches or a tiling, not both")
         return self
 
     def scoring_hash(self) -> str:
@@ -191,13 +273,19 @@ class Config(_Section):
         return _hash(self.scoring_values())
 
     def scoring_values(self) -> dict[str, Any]:
-        """The keys that scores depend on."""
+        """The keys that scores depend on; always the same, so that two configurations can be compared."""
         sections = self.model_dump(mode="json", include={"patches", "cuts", "windows", "detector", "flow"})
-        return {**sections, "run": {"seed": self.run.seed}}
+        return {**sections, **self._regions_of_sky(), "run": {"seed": self.run.seed}}
 
     def hash(self) -> str:
         """Hash of everything but the number of workers, on which no result depends."""
-        return _hash(self.model_dump(mode="json", exclude={"run": {"workers"}}))
+        values = self.model_dump(mode="json", exclude={"run": {"workers"}})
+        return _hash({**values, **self._regions_of_sky()})
+
+    def _regions_of_sky(self) -> dict[str, str | None]:
+        """Tiling and masks, each as one text: a section that may be absent has no keys to compare."""
+        sections = {"tiling": self.tiling, "masks": self.masks}
+        return {name: None if value is None else value.model_dump_json() for name, value in sections.items()}
 
 
 def load_config(path: Path) -> Config:
@@ -245,12 +333,36 @@ def _nearest(key: str) -> str:
 def _keys(section: type[BaseModel], prefix: str = "") -> list[str]:
     found = []
     for name, info in section.model_fields.items():
-        kind = PatchConfig if name == "patches" else info.annotation
         found.append(prefix + name)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        for kind in _sections_in(info.annotation):
             found += _keys(kind, f"{prefix}{name}.")
     return found
 
 
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that a field may hold: itself, one of a tuple of them, or one that may be absent."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [kind for inner in get_args(annotation) for kind in _sections_in(inner)]
+
+
+# Added after runs were made: at these values they leave the hashes of older configurations as they were.
+_ADDED: dict[str, dict[str, Any]] = {
+    "": {"tiling": None, "masks": None},
+    "cuts": {
+        "nearby_snr": None,
+        "five_parameter": False,
+        "flux_excess_sigma": None,
+        "flux_excess_dr2": False,
+    },
+}
+
+
 def _hash(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    known = {**values, "cuts": _without_added(values["cuts"], "cuts")}
+    return hashlib.sha256(json.dumps(_without_added(known, ""), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _without_added(values: dict[str, Any], section: str) -> dict[str, Any]:
+    added = _ADDED[section]
+    return {key: value for key, value in values.items() if key not in added or value != added[key]}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,13 @@ from sky_patches import (
     apply_cuts,
     natural_patch,
 )
+from sky_patches.cuts.quality import FluxExcessDr2, FluxExcessWithin, NotNearby, five_parameter_cut
+from sky_patches.footprints.holes import WithHoles
+from sky_patches.masks import CircleMask
 from streams import StreamStars
 from via_machinae.config import Config, CutsConfig, PatchConfig
 from via_machinae.errors import RunError
+from via_machinae.tiling import masks_of, occupied
 
 __all__ = ["PatchStars", "geometries", "load_patch"]
 
@@ -63,11 +68,22 @@ class PatchStars:
 
 
 def geometries(store: CatalogStore, config: Config) -> list[PatchGeometry]:
-    """The configured patches, or the one that the store's stars fill.
+    """The configured patches, those of a tiling that the store fills, or the one that its stars fill.
+
+    Masked circles are holes in their footprints.
 
     Raises:
-        SkyPatchesError: a frame or footprint is wrong, or the stars fill no simple shape.
+        RunError: the store fills no patch of the tiling.
+        SkyPatchesError: a frame, footprint, tiling or list of known objects is wrong, or the stars fill no
+            simple shape.
     """
+    masks = masks_of(config)
+    return [masks.pierce(geometry) if len(masks) else geometry for geometry in _unmasked(store, config)]
+
+
+def _unmasked(store: CatalogStore, config: Config) -> list[PatchGeometry]:
+    if config.tiling is not None:
+        return [patch.geometry for patch in occupied(store, config.tiling)]
     if config.patches:
         return [_geometry(patch) for patch in config.patches]
     return [natural_patch(store, name="all")]
@@ -85,17 +101,20 @@ def _geometry(patch: PatchConfig) -> PatchGeometry:
 
 
 def load_patch(store: CatalogStore, geometry: PatchGeometry, config: Config) -> PatchStars:
-    """Read a patch and apply the cuts; stars without a finite feature are counted and left out.
+    """Read a patch and apply masks and cuts; stars without a finite feature are counted and left out.
 
     Raises:
         RunError: no star is left.
     """
     photometry = [name for name in config.detector.features if name in store.columns]
+    cuts = _cuts(config.cuts, store.columns)
     helpful = {"parallax", "parallax_error", "ruwe", "phot_g_mean_mag", "bp_rp"}
+    helpful |= {column for cut in cuts for column in cut.columns}
     wanted = sorted({"source_id", *photometry} | (helpful & set(store.columns)))
-    stars = Patch(store, geometry).stars(wanted)
+    whole, masks = _holes(geometry)
+    stars = Patch(store, whole).stars(wanted)
     stars = stars[np.argsort(np.asarray(stars["source_id"]), kind="stable")]
-    stars, log = apply_cuts(stars, _cuts(config.cuts))
+    stars, log = apply_cuts(stars, [*masks, *cuts])
     features = tuple(name for name in photometry if np.isfinite(np.asarray(stars[name], dtype=float)).any())
     finite = np.all(
         [np.isfinite(np.asarray(stars[name], dtype=float)) for name in (*_MOTION, *features)], axis=0
@@ -112,8 +131,24 @@ def load_patch(store: CatalogStore, geometry: PatchGeometry, config: Config) -> 
     return PatchStars(geometry, stars[finite], features, records)
 
 
-def _cuts(config: CutsConfig) -> list[Cut]:
+def _holes(geometry: PatchGeometry) -> tuple[PatchGeometry, list[Cut]]:
+    """The patch without its holes, and the holes as cuts: so that each reports the stars in it."""
+    footprint = geometry.footprint
+    if not isinstance(footprint, WithHoles):
+        return geometry, []
+    masks: list[Cut] = [
+        CircleMask(f"mask: {hole.name}", hole.phi1, hole.phi2, hole.radius, ("phi1", "phi2"))
+        for hole in footprint.holes
+    ]
+    return replace(geometry, footprint=footprint.whole), masks
+
+
+def _cuts(config: CutsConfig, columns: Collection[str]) -> list[Cut]:
     cuts: list[Cut] = []
+    if config.five_parameter:
+        cuts.append(five_parameter_cut(columns))
+    if config.nearby_snr is not None:
+        cuts.append(NotNearby(config.nearby_snr))
     if config.parallax_below is not None:
         cuts.append(ParallaxBelow(config.parallax_below))
     if config.ruwe_below is not None:
@@ -122,4 +157,8 @@ def _cuts(config: CutsConfig) -> list[Cut]:
         cuts.append(MagnitudeBetween(*config.magnitude))
     if config.colour is not None:
         cuts.append(ColourBetween(*config.colour))
+    if config.flux_excess_sigma is not None:
+        cuts.append(FluxExcessWithin(config.flux_excess_sigma))
+    if config.flux_excess_dr2:
+        cuts.append(FluxExcessDr2())
     return cuts

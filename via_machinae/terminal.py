@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -18,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table as RichTable
 
-__all__ = ["console", "error", "progress_bar", "show_table"]
+__all__ = ["console", "error", "progress_bar", "rate_bar", "show_table"]
 
 _LOG_WIDTH = 200
 
@@ -61,6 +62,56 @@ def progress_bar(label: str, total: int, done: int = 0) -> Iterator[Callable[[],
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(label, total=total, completed=done)
         yield lambda: progress.advance(task)
+
+
+@contextmanager
+def rate_bar(label: str, counted: str) -> Iterator[Callable[[int, int, int], None]]:
+    """A progress bar whose total may grow, with a rate and the remaining time; in a log file, some lines.
+
+    Args:
+        label: what the steps are.
+        counted: what the rate counts; empty for none.
+
+    Yields:
+        A function of (steps done, steps in all, things counted so far).
+    """
+    begin = time.monotonic()
+
+    def rate(count: int) -> str:
+        speed = count / max(time.monotonic() - begin, 1e-3)
+        return f"{count:,} {counted}, {speed:,.0f}/s" if counted else ""
+
+    if not console.is_terminal:
+        yield _log_rates(label, rate)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(label, total=None, rate="")
+        yield lambda done, total, count: progress.update(task, completed=done, total=total, rate=rate(count))
+
+
+def _log_rates(label: str, rate: Callable[[int], str]) -> Callable[[int, int, int], None]:
+    begin, told = time.monotonic(), 0
+
+    def show(done: int, total: int, count: int) -> None:
+        nonlocal told
+        tenth = 10 * done // max(total, 1)
+        if tenth <= told:
+            return
+        told = tenth
+        left = (time.monotonic() - begin) * (total - done) / max(done, 1)
+        parts = [f"{label}: {done} of {total}", rate(count), f"about {left:.0f} s left"]
+        console.print(", ".join(part for part in parts if part))
+        sys.stdout.flush()
+
+    return show
 
 
 def _log_steps(label: str, total: int, done: int) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sky_patches.errors import FootprintError
-from sky_patches.footprint import Box, Circle, Footprint, footprint_from_dict, line_offset
+from sky_patches.footprints import Box, Circle, Footprint, footprint_from_dict, line_offset
 
 SHAPES = [Circle(15.0), Circle(0.5), Box(-10.0, 10.0, -3.0, 3.0), Box(-50.0, -11.0, 2.0, 11.0)]
 SHAPES += [Box(-2.0, 1.0, -30.0, 40.0)]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sky_patches.errors import SkyPatchesError
 from sky_patches.healpix import (
+    cone_core_29,
     cone_pixels,
     cone_ranges_29,
     healpix_29,
@@ -87,6 +88,23 @@ def test_ranges_cover_the_cone_and_little_else(ra: float, dec: float, radius: fl
     if radius >= 0.01:
         area = (ranges[:, 1] - ranges[:, 0]).sum() / (12 * 4**29)
         assert area <= 2.5 * (1 - np.cos(np.radians(radius))) / 2 + 1e-12
+
+
+@settings(max_examples=30)
+@given(longitudes, latitudes, st.sampled_from([0.0, 1e-5, 0.7, 15.0, 89.0, 179.0, 180.0]))
+def test_the_core_of_a_cone_is_inside_it_and_most_of_it(ra: float, dec: float, radius: float) -> None:
+    core = cone_core_29(ra, dec, radius)
+    rng = np.random.default_rng(6)
+    lat = np.clip(dec + radius * rng.uniform(-1.2, 1.2, 400), -90, 90)
+    lon = ra + radius * rng.uniform(-1.2, 1.2, 400)
+    distance = np.degrees(angular_separation(*np.radians([ra, dec]), np.radians(lon), np.radians(lat)))
+    keys = healpix_29(lon, lat)
+    index = np.searchsorted(core[:, 0], keys, side="right") - 1
+    inside = (index >= 0) & (keys < core[index, 1]) if len(core) else np.zeros(400, dtype=bool)
+    assert np.all(distance[inside] <= radius)
+    if 1e-5 < radius <= 15.0:
+        area = (core[:, 1] - core[:, 0]).sum() / (12 * 4**29)
+        assert area >= 0.7 * (1 - np.cos(np.radians(radius))) / 2
 
 
 @pytest.mark.parametrize("radius", [120.0, 150.0, 179.0])

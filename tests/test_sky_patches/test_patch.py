@@ -12,7 +12,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from sky_patches.errors import FootprintError
-from sky_patches.footprint import Box, Circle
+from sky_patches.footprints import Box, Circle
 from sky_patches.frames import PatchFrame
 from sky_patches.natural import natural_patch
 from sky_patches.patch import Patch, PatchGeometry, StarSource, TableSource

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -14,51 +13,22 @@ import astropy.units as u
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from astropy.coordinates import Angle, angular_separation
+from astropy.coordinates import Angle
 from astropy.table import MaskedColumn, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_skies import ORIGIN, Crash, assert_bit_exact, by_id, crashing_replace, separation, sky
 
-from sky_patches import store_commit
-from sky_patches.arrow_table import from_arrow
 from sky_patches.errors import SchemaError, StoreError
+from sky_patches.frames import PatchFrame
 from sky_patches.healpix import healpix_29, radec_to_pixel
 from sky_patches.loader import read_stars
 from sky_patches.schema import SCHEMA, star_table, validate
 from sky_patches.store import AppendReport, CatalogStore
-from sky_patches.store_commit import exclusive
-from sky_patches.store_tree import place, split
-
-ORIGIN = {"origin": "test"}
-
-
-def sky(
-    n: int, seed: int = 0, *, spread: float = 5.0, extra: dict | None = None, **optional: object
-) -> Table:
-    """Stars around (200, 40) deg, with Gaia-like identifiers."""
-    rng = np.random.default_rng(seed)
-    ra, dec = 200 + spread * rng.normal(size=n), np.clip(40 + spread * rng.normal(size=n), -90, 90)
-    columns = {"ra": ra % 360, "dec": dec, "pmra": rng.normal(size=n), "pmdec": rng.normal(size=n)}
-    columns["source_id"] = (radec_to_pixel(ra, dec, 12) << 35) + rng.permutation(n) + (seed << 20)
-    return star_table({**columns, **optional}, extra=extra)
-
-
-def by_id(table: Table) -> Table:
-    return table[np.argsort(table["source_id"])]
-
-
-def assert_bit_exact(found: Table, expected: Table) -> None:
-    found, expected = by_id(found), by_id(expected)
-    assert found.colnames == expected.colnames
-    for name in expected.colnames:
-        assert found[name].tobytes() == expected[name].tobytes(), name
-        assert found[name].unit == expected[name].unit
-        assert found[name].dtype == expected[name].dtype
-
-
-def separation(table: Table, ra: float, dec: float) -> np.ndarray:
-    there = np.radians(table["ra"].data), np.radians(table["dec"].data)
-    return np.degrees(angular_separation(np.radians(ra), np.radians(dec), *there))
+from sky_patches.store import commit as store_commit
+from sky_patches.store.arrow_table import from_arrow
+from sky_patches.store.commit import exclusive
+from sky_patches.store.tree import place, split
 
 
 @pytest.fixture
@@ -203,6 +173,48 @@ def whole_sky(tmp_path_factory: pytest.TempPathFactory) -> tuple[CatalogStore, T
     return store, star_table(columns)
 
 
+@settings(max_examples=25)
+@given(
+    st.floats(-360, 360),
+    st.sampled_from([0.0, 1e-3, 3.0, 60.0, 200.0, 359.0, 360.0]),
+    st.floats(-90, 90),
+    st.sampled_from([0.0, 0.01, 5.0, 40.0, 180.0]),
+    st.sampled_from([None, PatchFrame.galactic(), PatchFrame.offset(120.0, -89.5, 30.0)]),
+)
+def test_a_box_is_the_cut_in_its_frame(
+    whole_sky: tuple, first: float, width: float, low: float, height: float, frame: PatchFrame | None
+) -> None:
+    store, stars = whole_sky
+    last, high = first + width, min(low + height, 90.0)
+    ra, dec = stars["ra"].data, stars["dec"].data
+    lon, lat = (ra, dec) if frame is None else frame.project_positions(ra, dec)
+    along = (lon - first) % 360.0 <= ((last - first) % 360.0 if last - first < 360.0 else 360.0)
+    expected = stars[along & (lat >= low) & (lat <= high)]
+    assert_bit_exact(store.box((first, last), (low, high), frame), expected)
+
+
+def test_a_box_passes_through_zero_and_reads_only_what_it_touches(
+    whole_sky: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, stars = whole_sky
+    read: list[str] = []
+    original = pq.ParquetFile.read_row_groups
+
+    def counting(self: pq.ParquetFile, groups: list[int], columns: list[str]) -> object:
+        read.append(",".join(sorted(columns)))
+        return original(self, groups, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counting)
+    found = store.box((350.0, 10.0), (-5.0, 5.0), columns=["ra"])["ra"]
+    assert len(found) == np.count_nonzero(
+        ((stars["ra"] >= 350.0) | (stars["ra"] <= 10.0)) & (np.abs(stars["dec"]) <= 5.0)
+    )
+    assert 1 <= len(read) <= 8 < len(store.partitions)
+    assert set(read) == {"_healpix_29,dec,ra"}
+    with pytest.raises(StoreError, match=r"lowest <= highest.*phi2=\(5, -5\)"):
+        store.box((0, 1), (5, -5))
+
+
 def test_a_star_is_in_the_cone_of_radius_zero_around_it(whole_sky: tuple) -> None:
     store, stars = whole_sky
     for row in (0, 1, 2, 500):
@@ -297,22 +309,6 @@ def test_rejected_rows_are_kept_and_never_overwritten(store: CatalogStore) -> No
     assert found["source_id"].mask.tolist() == rejected["source_id"].mask.tolist()
     assert store.keep_rejected(rejected[:0], "x") is None
     assert len(list((store.path / "rejected").iterdir())) == 2
-
-
-class Crash(OSError):
-    """What a killed process looks like to the code that it interrupts."""
-
-
-def crashing_replace(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    """Let `os.replace` work `after` times, then fail for ever."""
-    original, calls = os.replace, iter(range(10_000))
-
-    def replace(source: Path, target: Path) -> None:
-        if next(calls) >= after:
-            raise Crash("crash")
-        original(source, target)
-
-    monkeypatch.setattr(os, "replace", replace)
 
 
 def test_a_crash_at_any_rename_leaves_the_old_or_the_new_store(tmp_path: Path) -> None:
@@ -519,6 +515,7 @@ def test_other_programs_read_the_store(store: CatalogStore) -> None:
     import hats
     import lsdb
     import pyarrow.dataset
+    from hats.io.skymap import read_skymap
     from hats.io.validation import is_valid_catalog
 
     stars = sky(700, ruwe=np.ones(700), extra={"member": np.arange(700) % 2 == 0})
@@ -533,6 +530,10 @@ def test_other_programs_read_the_store(store: CatalogStore) -> None:
     assert catalog.schema.field("pmra").metadata[b"unit"] == b"mas / yr"
     assert catalog.schema.field("pmra").metadata[b"ucd"] == SCHEMA["pmra"].ucd.encode()
     assert catalog.schema.field("pmra").metadata[b"description"] == SCHEMA["pmra"].description.encode()
+
+    positions = radec_to_pixel(stars["ra"].data, stars["dec"].data, 6)
+    assert np.array_equal(read_skymap(catalog, 6), np.bincount(positions, minlength=12 << 12))
+    assert np.array_equal(read_skymap(catalog, 3), np.bincount(positions >> 6, minlength=12 << 6))
 
     opened = lsdb.open_catalog(store.path)
     frame = opened.compute().sort_values("source_id")
@@ -560,6 +561,7 @@ def test_a_partition_is_a_file_of_stars_for_the_loader(store: CatalogStore) -> N
 @pytest.mark.real_data
 def test_real_gaia_pixels(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
     stars = read_stars(shared_data("healpix5_pixels_gaia_dr2.csv.gz"), keep=["gaia_healpix_5"]).stars
+    assert len(stars) == 32_691
     store = CatalogStore.create(tmp_path / "gaia", name="gaia_dr2", max_rows=2000)
     store.append(stars, provenance={"origin": "healpix5_pixels_gaia_dr2.csv.gz"})
     found = store.stars()

@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_the_stars_of_the_store(command, sky, store_copy, tmp
     more["source_id"] = np.arange(1, 101)
     more.write(tmp_path / "more.csv")
     with monkeypatch.context() as full:
-        full.setattr("sky_patches.store_append.write_partition", _no_space)
+        full.setattr("sky_patches.store.write.write_partition", _no_space)
         line = command("import", tmp_path / "more.csv", "--store", store_copy).error()
     assert "No space left" in line and "repeat the same import" in line
     assert CatalogStore.open(store_copy).checksum() == before

@@ -14,7 +14,16 @@ PATCH = {"name": "north", "ra": 150.0, "dec": 30.0, "radius": 5.0}
 # One other valid value for every key of the configuration.
 OTHER = {
     "run": {"seed": 2, "workers": 7},
-    "cuts": {"parallax_below": 0.5, "ruwe_below": None, "magnitude": [12, 19], "colour": [0, 2]},
+    "cuts": {
+        "parallax_below": 0.5,
+        "ruwe_below": None,
+        "magnitude": [12, 19],
+        "colour": [0, 2],
+        "nearby_snr": 5.0,
+        "five_parameter": True,
+        "flux_excess_sigma": 3.0,
+        "flux_excess_dr2": True,
+    },
     "windows": {"width": 5.0, "step": 2.0, "min_stars": 400},
     "detector": {"name": "anode", "features": ["bp_rp"], "folds": 4, "members": 3, "oversampling": 2},
     "flow": {"layers": 5, "hidden": 32, "epochs": 5, "batch_size": 512, "learning_rate": 0.001},
@@ -23,6 +32,23 @@ OTHER = {
     "significance": {"null_skies": 50, "threshold": 0.05, "report_below": 0.2, "max_candidates": 5},
     "membership": {"half_box": 2.0, "threshold": 0.7},
 }
+# Sections that may be absent: one other valid value for every key, compared with the section's defaults.
+OPTIONAL = {
+    "tiling": {
+        "radius": 12.0,
+        "fiducial": 9.0,
+        "min_abs_b": 30.0,
+        "centres": "healpix",
+        "exclude": [{"name": "x", "ra": 1.0, "dec": 2.0, "radius": 3.0}],
+        "dust": "ebv.fits",
+        "dust_limit": 0.3,
+        "min_fill": 0.5,
+    },
+    "masks": {"catalogue": "none", "scale": 5.0, "min_radius": 0.1, "max_radius": 1.0},
+}
+OPTIONAL_CHANGES = [
+    (section, key, value) for section, keys in OPTIONAL.items() for key, value in keys.items()
+]
 CHANGES = [(section, key, value) for section, keys in OTHER.items() for key, value in keys.items()]
 SCORING = {"cuts", "windows", "detector", "flow"}
 
@@ -53,6 +79,26 @@ def test_hashes_change_with_what_results_depend_on(section, key, value):
     assert (changed.scoring_hash() != Config().scoring_hash()) == scoring
 
 
+@pytest.mark.parametrize(("section", "key", "value"), OPTIONAL_CHANGES)
+def test_hashes_change_with_every_key_of_a_section_that_may_be_absent(section, key, value):
+    absent, default = Config(), config_from({section: {}}, "test")
+    changed = config_from({section: {key: value}}, "test")
+    assert len({absent.hash(), default.hash(), changed.hash()}) == 3
+    assert len({absent.scoring_hash(), default.scoring_hash(), changed.scoring_hash()}) == 3
+    assert set(absent.scoring_values()) == set(changed.scoring_values())
+
+
+def test_the_list_of_optional_changes_covers_every_key():
+    assert OPTIONAL.keys() == {name for name, field in Config.model_fields.items() if field.default is None}
+    for section, keys in OPTIONAL.items():
+        assert keys.keys() == set(type(getattr(config_from({section: {}}, "test"), section)).model_fields)
+
+
+def test_hashes_of_older_configurations_are_as_they_were():
+    """Runs made before tilings, masks and quality cuts came can be continued."""
+    assert (Config().hash(), Config().scoring_hash()) == ("ac0ce95d05259349", "05a50db873df6bc7")
+
+
 @pytest.mark.parametrize(
     "change", [{"ra": 151.0}, {"dec": 31.0}, {"radius": 6.0}, {"rotation": 10.0}, {"name": "south"}]
 )
@@ -63,8 +109,9 @@ def test_hashes_change_with_every_key_of_a_patch(change):
 
 
 def test_a_configuration_survives_json():
-    config = config_from({**OTHER, "patches": [PATCH]}, "test")
-    assert config_from(config.model_dump(mode="json"), "json") == config
+    for sky in ({"patches": [PATCH]}, OPTIONAL):
+        config = config_from({**OTHER, **sky}, "test")
+        assert config_from(config.model_dump(mode="json"), "json") == config
 
 
 @pytest.mark.parametrize(
@@ -75,6 +122,9 @@ def test_a_configuration_survives_json():
         ({"flow": {"epoch": 6}}, "flow.epoch", "flow.epochs"),
         ({"null_skies": 50}, "null_skies", "significance.null_skies"),
         ({"patches": [{**PATCH, "radus": 5}]}, "patches.0.radus", "patches.radius"),
+        ({"tilling": {}}, "tilling", "tiling"),
+        ({"tiling": {"min_abs": 20}}, "tiling.min_abs", "tiling.min_abs_b"),
+        ({"masks": {"catalog": "none"}}, "masks.catalog", "masks.catalogue"),
         ({"patches": [PATCH, {**PATCH, "name": "b", "fram": "x"}]}, "patches.1.fram", "patches.frame"),
     ],
 )
@@ -111,6 +161,10 @@ def test_a_key_like_no_other_lists_the_valid_ones():
         ({"patches": [{**PATCH, "radius": None}]}, "patches.0", "either a radius or a box", ""),
         ({"patches": [{**PATCH, "box": [0, 1, 0, 1]}]}, "patches.0", "either a radius or a box", ""),
         ({"patches": [{"name": "a", "radius": 5}]}, "patches.0", "ra and dec of its centre", ""),
+        ({"tiling": {"fiducial": 15.0}}, "tiling", "fiducial radius must be smaller", ""),
+        ({"tiling": {"centres": "hex"}}, "tiling.centres", "'rings' or 'healpix'", "'hex'"),
+        ({"masks": {"min_radius": 3.0}}, "masks", "min_radius must not exceed max_radius", ""),
+        ({"patches": [PATCH], "tiling": {}}, "configuration", "either patches or a tiling", ""),
         ({"patches": [PATCH, PATCH]}, "configuration", "patch names must differ", "north"),
     ],
 )
