@@ -135,6 +135,20 @@ def verify(
 
 
 @app.command()
+def tiling(
+    out: Annotated[Path, typer.Option("--out", help="Table of the patches to write, ECSV.")],
+    config: ConfigOption = None,
+    moc: Annotated[
+        Path | None, typer.Option("--moc", help="Also the sky that the patches cover, as a MOC (FITS).")
+    ] = None,
+) -> None:
+    """Write the overlapping patches that a configuration's [tiling] section describes."""
+    from via_machinae.tiling import write_patches
+
+    console.print(write_patches(_config(config, None), out, moc))
+
+
+@app.command()
 def mock(
     store: StoreOption,
     seed: SeedOption = 1,

@@ -35,26 +35,28 @@ def plan_run(store: Path, run: Path, config: Config) -> Run:
         return begun.at_store(store)
     if not len(catalogue):
         raise RunError(f"{store} holds no stars: add some with 'via-machinae import FILE --store {store}'")
-    patches = [load_patch(catalogue, geometry, config) for geometry in geometries(catalogue, config)]
-    units = [unit for patch in patches for unit in units_of(patch, config)]
+    # Patch by patch: a tiling has a hundred, and their stars need not be in memory together.
+    planned = geometries(catalogue, config)
+    units: list[Unit] = []
+    told: dict[str, dict[str, Any]] = {"stars": {}, "features": {}, "cuts": {}}
+    for geometry in planned:
+        patch = load_patch(catalogue, geometry, config)
+        units += units_of(patch, config)
+        facts = {"stars": len(patch.table), "features": list(patch.features), "cuts": patch.cuts}
+        for key, fact in facts.items():
+            told[key][geometry.name] = fact
     if not units:
         raise RunError(
             f"no window of {config.windows.width} mas/yr holds {config.windows.min_stars} stars "
-            f"(stars after the cuts: {[len(patch.table) for patch in patches]}): "
+            f"(stars after the cuts: {list(told['stars'].values())}): "
             "lower windows.min_stars or widen the patch"
         )
-    provenance: dict[str, Any] = {
-        "store_checksum": checksum,
-        "store_provenance": catalogue.provenance,
-        "stars": {patch.geometry.name: len(patch.table) for patch in patches},
-        "features": {patch.geometry.name: list(patch.features) for patch in patches},
-        "cuts": {patch.geometry.name: patch.cuts for patch in patches},
-    }
+    provenance = {"store_checksum": checksum, "store_provenance": catalogue.provenance, **told}
     return Run.create(
         run,
         config,
         store,
-        geometries=[patch.geometry for patch in patches],
+        geometries=planned,
         units=units,
         provenance=provenance,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -12,13 +13,13 @@ from sky_patches.footprints.shapes import angular_distance
 from sky_patches.healpix import pixel_radius, radec_to_pixel
 from sky_patches.masks import MaskSet
 from sky_patches.masks.known_objects import read_known_objects
-from sky_patches.tiling import Tiling, TilingRecipe
+from sky_patches.tiling import Tiling, TilingRecipe, covered_moc, write_moc, write_tiling
 from sky_patches.tiling.dust import DustZone
 from sky_patches.tiling.zones import MAGELLANIC_CLOUDS, KeptSky, Zone
 from via_machinae.config import Config, MasksConfig, TilingConfig
 from via_machinae.errors import RunError
 
-__all__ = ["Occupied", "filled_share", "masks_of", "occupied", "tiling_of"]
+__all__ = ["Occupied", "filled_share", "masks_of", "occupied", "tiling_of", "write_patches"]
 
 # A pixel without a star is a hole in the data only where many stars are expected, also on the thin side of a
 # gradient towards the Galactic pole.
@@ -79,6 +80,37 @@ def masks_of(config: Config) -> MaskSet:
             known, scale=settings.scale, min_radius=settings.min_radius, max_radius=settings.max_radius
         )
     return masks
+
+
+def write_patches(config: Config, out: Path, moc: Path | None = None) -> str:
+    """Write the tiling as a table, and the sky in its fiducial circles as a MOC.
+
+    Args:
+        config: with a `tiling` section, or its defaults without one.
+        out: ECSV file of the patches.
+        moc: FITS file of the covered sky; none where it is None.
+
+    Returns:
+        A sentence: how many patches of which size, and what they cover.
+
+    Raises:
+        RunError: a file cannot be written.
+        SkyPatchesError: the tiling cannot be made.
+    """
+    tiling = tiling_of(config.tiling or TilingConfig())
+    covered = covered_moc(tiling, "fiducial")
+    try:
+        write_tiling(tiling, out)
+        if moc is not None:
+            write_moc(covered, moc)
+    except OSError as error:
+        raise RunError(
+            f"the tiling cannot be written ({error}); choose another file or free space"
+        ) from error
+    return (
+        f"{len(tiling)} patches of {tiling.recipe.radius:g} deg in {out}; their fiducial circles of "
+        f"{tiling.recipe.fiducial:g} deg cover {covered.sky_fraction:.1%} of the sky"
+    )
 
 
 def occupied(store: CatalogStore, config: TilingConfig) -> list[Occupied]:

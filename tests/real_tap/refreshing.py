@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from sky_patches.archive.refresh import refresh
 from sky_patches.archive.refresh_values import RefreshReport, RefreshSettings
 from sky_patches.archive.retry import ClientPolicy
 
-__all__ = ["HASTY", "QUARTET", "TABLE", "assert_store_holds", "log_of", "region", "run"]
+__all__ = ["HASTY", "PATIENT", "QUARTET", "TABLE", "assert_store_holds", "log_of", "region", "run"]
 
 HASTY = ClientPolicy(
     socket_timeout_s=4.0, total_timeout_s=120.0, attempts=12, backoff_s=0.2, longest_wait_s=2.0, poll_s=0.2
 )
 """For faults of seconds; not so hasty that a busy machine looks like a hanging one."""
+PATIENT = dataclasses.replace(HASTY, attempts=60)
+"""For a service that is started again: on a busy machine that takes a minute."""
 
 TABLE = "gaiadr3.gaia_source"
 
@@ -44,7 +47,7 @@ def run(
 ) -> RefreshReport:
     """A refresh with little patience and pixels of some hundred stars."""
     settings = RefreshSettings(order=order, replace=replace)
-    return refresh(store, where, release, url=url, settings=settings, policy=HASTY, **options)
+    return refresh(store, where, release, url=url, settings=settings, **{"policy": HASTY, **options})
 
 
 def assert_store_holds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from archive_rows import rows_of_dr2, rows_of_dr3, within
 from fault_proxy import FaultProxy
 from interference import aborting, cutting, killing, stalling
-from refreshing import HASTY, QUARTET, TABLE, assert_store_holds, log_of, region, run
+from refreshing import HASTY, PATIENT, QUARTET, TABLE, assert_store_holds, log_of, region, run
 from service import Service
 from wire_faults import WireFault
 
@@ -143,7 +144,7 @@ def test_a_slow_database_is_waited_for(service: Service, store: Path):
 
 def test_a_service_killed_and_restarted_gives_the_results_of_the_jobs_it_had(service: Service, store: Path):
     with killing(service, times=2) as killed:
-        assert run(store, service.url, region(QUARTET)).complete
+        assert run(store, service.url, region(QUARTET), policy=PATIENT).complete
     assert len(killed) == 2 and "cannot be reached" in log_of(store)
     assert_store_holds(store, QUARTET)
 
@@ -153,7 +154,7 @@ def test_a_service_that_stays_dead_keeps_what_was_fetched(service: Service, stor
     service.stop()
     try:
         with pytest.raises(ArchiveError, match="cannot be reached"):
-            run(store, service.url, region(QUARTET))
+            run(store, service.url, region(QUARTET), policy=dataclasses.replace(HASTY, attempts=3))
     finally:
         service.start()
     assert_store_holds(store, QUARTET[:1])
