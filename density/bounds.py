@@ -8,12 +8,17 @@ from math import isfinite
 
 from density.errors import FeatureError
 
-__all__ = ["AtLeast", "AtMost", "Bound", "Bounds", "InBall", "Interval", "Unbounded"]
+__all__ = ["AtLeast", "AtMost", "Bound", "Bounds", "InBall", "Interval", "Irregular", "Unbounded"]
 
 
 @dataclass(frozen=True)
 class Unbounded:
     """Any finite value."""
+
+
+@dataclass(frozen=True)
+class Irregular:
+    """Any finite value, of an odd shape: peaks, gaps, a long shoulder; mapped by its own quantiles."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,9 @@ class InBall:
             raise FeatureError(f"ball {self.ball!r} needs a positive radius; got {self.radius}")
 
 
-Bound = Unbounded | AtLeast | AtMost | Interval | InBall
+Bound = Unbounded | Irregular | AtLeast | AtMost | Interval | InBall
 
-_KINDS = {kind.__name__: kind for kind in (Unbounded, AtLeast, AtMost, Interval, InBall)}
+_KINDS = {kind.__name__: kind for kind in (Unbounded, Irregular, AtLeast, AtMost, Interval, InBall)}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from density.errors import FeatureError
+from density.quantile_map import Quantile
 
 __all__ = [
     "Affine",
@@ -25,6 +26,7 @@ __all__ = [
     "ColumnMap",
     "Edge",
     "LogitBox",
+    "Quantile",
     "column_map_from_dict",
     "column_map_to_dict",
 ]
@@ -191,7 +193,7 @@ def _tanh_ratio(r2: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     return torch.where(near, series, torch.tanh(r) / r)
 
 
-_KINDS: dict[str, type] = {cls.kind: cls for cls in (Affine, Asinh, LogitBox, Edge, Ball)}
+_KINDS: dict[str, type] = {cls.kind: cls for cls in (Affine, Asinh, LogitBox, Edge, Ball, Quantile)}
 
 
 def column_map_to_dict(column_map: ColumnMap) -> dict[str, object]:
@@ -209,6 +211,5 @@ def column_map_from_dict(state: Mapping[str, object]) -> ColumnMap:
     kind = values.pop("kind", None)
     if kind not in _KINDS:
         raise FeatureError(f"expected a column map of kind {sorted(_KINDS)}; got {kind!r}")
-    if kind == "ball":
-        values["centre"] = tuple(values["centre"])
-    return _KINDS[kind](**values)
+    # JSON knows lists only.
+    return _KINDS[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

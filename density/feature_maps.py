@@ -10,26 +10,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from density.bounds import AtLeast, AtMost, Bound, Bounds, InBall, Interval
-from density.column_maps import (
-    Affine,
-    Asinh,
-    Ball,
-    ColumnMap,
-    Edge,
-    LogitBox,
-    column_map_from_dict,
-    column_map_to_dict,
-)
+from density.bounds import Bounds, InBall
+from density.column_choice import EDGE, map_of_column
+from density.column_maps import Ball, ColumnMap, column_map_from_dict, column_map_to_dict
 from density.errors import FeatureError
 
-__all__ = ["EDGE", "Block", "FeatureMap", "check_features", "choose_feature_map"]
-
-EDGE = 1e-6
-"""Declared bounds are widened by this fraction of their width, so that values on an edge by rounding pass."""
-
-_HEAVY = 3.5
-"""Width of the central 99 % over the central 68.3 % above which tails count as heavy; 2.58 for a Gaussian."""
+__all__ = ["Block", "FeatureMap", "check_features", "choose_feature_map"]
 
 
 @dataclass(frozen=True)
@@ -124,11 +110,14 @@ class FeatureMap:
         Args:
             x: Features, shape (n, d).
         """
-        tensor = torch.from_numpy(np.array(x, dtype=np.float64))
-        inside = torch.isfinite(tensor).all(dim=1)
+        return self.inside_tensor(torch.from_numpy(np.array(x, dtype=np.float64))).numpy()
+
+    def inside_tensor(self, x: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
+        """Which rows are finite and lie inside the domain of every block."""
+        inside = torch.isfinite(x).all(dim=1)
         for block in self.blocks:
-            inside &= block.map.inside(tensor[:, list(block.columns)])
-        return inside.numpy()
+            inside = inside & block.map.inside(x[:, list(block.columns)])
+        return inside
 
     def _check_domain(self, x: Float[Tensor, "n d"]) -> None:
         for block in self.blocks:
@@ -181,15 +170,19 @@ def check_features(x: Float[np.ndarray, "n d"], names: tuple[str, ...]) -> Float
     return x
 
 
-def choose_feature_map(x: Float[np.ndarray, "n d"], bounds: Bounds) -> FeatureMap:
+def choose_feature_map(
+    x: Float[np.ndarray, "n d"], bounds: Bounds, weights: Float[np.ndarray, " n"] | None = None
+) -> FeatureMap:
     """A map that honours the declared bounds, with its scales taken from the data.
 
-    Unbounded features get an affine map, or asinh where their tails are heavy; one-sided bounds an edge map;
-    intervals a logit; coordinates of a ball one joint ball map.
+    Unbounded features get an affine map, or asinh where their tails are heavy; irregular ones the map of
+    their own quantiles; one-sided bounds an edge map; intervals a logit; coordinates of a ball one joint ball
+    map.
 
     Args:
         x: Features, shape (n, d), at least two distinct values in each column.
         bounds: Declared bounds, one per column.
+        weights: Positive weights of the rows; a weight of k counts as k equal rows.
 
     Raises:
         FeatureError: a column is constant, not finite or outside its bounds; the message names it.
@@ -202,11 +195,12 @@ def choose_feature_map(x: Float[np.ndarray, "n d"], bounds: Bounds) -> FeatureMa
         if x[:, column].min() == x[:, column].max():
             raise FeatureError(f"{bounds.names[column]}: constant at {x[0, column]}; leave this feature out")
         if not isinstance(bound, InBall):
-            blocks.append(Block(_map_of_column(x[:, column], bound), (column,)))
+            blocks.append(Block(map_of_column(x[:, column], bound, weights), (column,)))
     unit = FeatureMap(tuple(blocks), (0.0,) * x.shape[1], (1.0,) * x.shape[1], bounds.names)
     y, _ = unit.forward(x)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, spread = y.mean(axis=0), y.std(axis=0)
+        mean = np.average(y, axis=0, weights=weights)
+        spread = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights))
     for column in np.flatnonzero(~(np.isfinite(spread) & (spread > 0))):
         raise FeatureError(
             f"{bounds.names[column]}: its spread after mapping is {spread[column]}, over values from"
@@ -218,25 +212,6 @@ def choose_feature_map(x: Float[np.ndarray, "n d"], bounds: Bounds) -> FeatureMa
 def _ball_block(bounds: Bounds, columns: tuple[int, ...]) -> Block:
     members = [bounds.features[column] for column in columns]
     return Block(Ball(tuple(float(b.centre) for b in members), members[0].radius * (1 + EDGE)), columns)
-
-
-def _map_of_column(values: Float[np.ndarray, " n"], bound: Bound) -> ColumnMap:
-    if isinstance(bound, Interval):
-        pad = EDGE * (bound.high - bound.low)
-        return LogitBox(bound.low - pad, bound.high + pad)
-    if isinstance(bound, AtLeast | AtMost):
-        edge, side = (bound.low, 1) if isinstance(bound, AtLeast) else (bound.high, -1)
-        scale = _positive(float(np.median(side * (values - edge))), values)
-        return Edge(edge - side * EDGE * scale, scale, side)
-    far_low, low, centre, high, far_high = np.percentile(values, [0.5, 15.865, 50, 84.135, 99.5])
-    scale = _positive(0.5 * float(high - low), values)
-    heavy = (far_high - far_low) > _HEAVY * (high - low)
-    return Asinh(float(centre), scale) if heavy else Affine(float(centre), scale)
-
-
-def _positive(scale: float, values: Float[np.ndarray, " n"]) -> float:
-    # More than two thirds of the values may be equal; the standard deviation is then the only scale left.
-    return scale if scale > 0 else float(values.std())
 
 
 def _floats(values: Float[np.ndarray, " d"]) -> tuple[float, ...]:

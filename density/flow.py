@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from density.backend import ConditionalMaf
+from density.backend import AutoregressiveFlow, ConditionalMaf, ConditionalSpline
 from density.bounds import Bounds
 from density.errors import FeatureError, TrainingError
+from density.faults import likely_fault
 from density.feature_maps import FeatureMap, check_features, choose_feature_map
 from density.flow_density import FlowDensity, as_context
+from density.measurement_errors import BlurredRows, ErrorFactors
 from density.ordering import canonical_order
-from density.training import Progress, Rows, TrainingPlan, train
+from density.seeds import child_seed
+from density.training import Progress, Rows, TrainableRows, TrainingPlan, train
 
 __all__ = ["ConditionalFlow"]
 
@@ -39,6 +42,12 @@ class ConditionalFlow:
         bounds: Declared bounds and names of the features; None: unbounded.
         resonant: Declared bounds and names of the context m; None: unbounded.
         dtype: "float32", or "float64" where scores (gradients) must be smooth to rounding.
+        kind: "maf": shifts and scales, fast, smooth, and of one feature a Gaussian; "spline": splines too
+            (arXiv 1906.04032), several times slower: few layers do, and of one feature it is a density of
+            any shape, whose gradient jumps at the knots.
+        bins: Pieces of each spline.
+        tail_bound: The splines bend what lies within this many standard deviations; beyond, a layer is
+            linear.
     """
 
     layers: int = 6
@@ -55,6 +64,9 @@ class ConditionalFlow:
     bounds: Bounds | None = None
     resonant: Bounds | None = None
     dtype: str = "float32"
+    kind: str = "maf"
+    bins: int = 8
+    tail_bound: float = 4.0
 
     def __post_init__(self) -> None:
         if min(self.layers, self.hidden) < 1 or self.blocks < 0:
@@ -64,17 +76,24 @@ class ConditionalFlow:
             )
         if self.dtype not in ("float32", "float64"):
             raise TrainingError(f"expected dtype 'float32' or 'float64'; got {self.dtype!r}")
+        if self.kind not in ("maf", "spline"):
+            raise TrainingError(f"expected a flow of kind 'maf' or 'spline'; got {self.kind!r}")
+        if not (2 <= self.bins <= 256 and 0 < self.tail_bound < float("inf")):
+            raise TrainingError(
+                f"a spline needs 2 to 256 bins and a positive tail_bound; got {self.bins}, {self.tail_bound}"
+            )
         self.plan()
 
     def plan(self) -> TrainingPlan:
         """The part of the recipe that concerns training."""
         return TrainingPlan(**{part.name: getattr(self, part.name) for part in fields(TrainingPlan)})
 
-    def build(self, features: int, context: int, seed: int = 0) -> ConditionalMaf:
+    def build(self, features: int, context: int, seed: int = 0) -> AutoregressiveFlow:
         """An untrained network of this recipe."""
-        return ConditionalMaf(
-            features, context, layers=self.layers, hidden=self.hidden, blocks=self.blocks, seed=seed
-        )
+        size = {"layers": self.layers, "hidden": self.hidden, "blocks": self.blocks, "seed": seed}
+        if self.kind == "maf":
+            return ConditionalMaf(features, context, **size)
+        return ConditionalSpline(features, context, **size, bins=self.bins, tail_bound=self.tail_bound)
 
     def fit(
         self,
@@ -82,6 +101,8 @@ class ConditionalFlow:
         m: Float[np.ndarray, "n *c"] | None = None,
         *,
         weights: Float[np.ndarray, " n"] | None = None,
+        errors: Float[np.ndarray, "n d *same"] | None = None,
+        draws: int = 16,
         seed: int,
         start: FlowDensity | None = None,
         progress: Progress | None = None,
@@ -92,65 +113,85 @@ class ConditionalFlow:
         Args:
             x: Features, shape (n, d).
             m: Resonant feature, shape (n,), or any context, shape (n, c); None: an unconditional density.
-            weights: Non-negative weights of the rows, shape (n,).
+            weights: Non-negative weights of the rows, shape (n,); a weight of k counts as k equal rows.
+            errors: Gaussian measurement errors of x: standard deviations (n, d) or covariances (n, d, d); 0
+                for a feature known exactly. The result is then the density of the true features, from which
+                the errors are taken out, and `FlowDensity.log_prob_observed` that of the observed ones. m is
+                taken as exact. Costs `draws` times as much.
+            draws: Draws of each row's error in each step (`density.measurement_errors`); more of them where
+                the errors exceed the widths of what is sought.
             seed: Same seed, same rows, same number of threads: same density.
             start: Warm start: take over this density's feature maps and weights.
             progress: Called after each epoch with its number and both losses.
             device: torch device to train on; the result lives on the CPU.
 
         Raises:
-            FeatureError: a feature is constant, not finite or outside its bounds.
-            TrainingError: too few rows, bad weights, or a loss that stays non-finite.
+            FeatureError: a feature is constant, not finite or outside its bounds; or so are its errors.
+            TrainingError: too few rows, bad weights, or a loss that stays non-finite; the message names the
+                feature that is most likely at fault.
         """
-        x, context, weights = self._canonical(x, m, weights)
-        maps = (start.feature_map, start.context_map) if start else self._maps(x, context)
-        y, _ = maps[0].forward(x)
-        mapped_context = None if context is None else maps[1].forward(context)[0]
-        dtype = getattr(torch, self.dtype)
-        tensors = [
-            None if a is None else torch.from_numpy(a).to(device, dtype) for a in (y, mapped_context, weights)
-        ]
-        widths = (x.shape[1], 0 if context is None else context.shape[1])
+        if draws < 1:
+            raise TrainingError(f"expected draws >= 1; got {draws}")
+        x, context, weights, factors = self._canonical(x, m, weights, errors)
+        maps = (start.feature_map, start.context_map) if start else self._maps(x, context, weights)
+        seen = None if context is None else maps[1].forward(context)[0]
+        rows = self._rows(x, seen, weights, factors, maps[0], draws, seed, device)
 
-        def fresh(model_seed: int) -> ConditionalMaf:
-            model = self.build(*widths, model_seed)
+        def fresh(model_seed: int) -> AutoregressiveFlow:
+            model = self.build(x.shape[1], 0 if seen is None else seen.shape[1], model_seed)
             return model if start is None else _load(model, start)
 
-        try:
-            seeds = np.random.SeedSequence(seed)
-            model, history = train(fresh, Rows(*tensors), self.plan(), seeds=seeds, progress=progress)
-        except TrainingError as error:
-            raise TrainingError(f"{error}; {_most_extreme(y, maps[0].names)}") from error
+        def explain(last: AutoregressiveFlow) -> str:
+            return likely_fault(last, maps[0].forward(x)[0], seen, maps[0].names)
+
+        seeds = np.random.SeedSequence(seed)
+        model, history = train(fresh, rows, self.plan(), seeds=seeds, progress=progress, explain=explain)
         state = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
         return FlowDensity(self, maps[0], maps[1], state, history)
 
-    def _canonical(
-        self, x: np.ndarray, m: np.ndarray | None, weights: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Checked inputs, in canonical order."""
-        x = check_features(x, (self.bounds or Bounds.unbounded(np.shape(x)[-1])).names)
-        context = as_context(m, len(x))
-        parts = [x] if context is None else [x, context]
-        if weights is not None:
-            weights = np.array(weights, dtype=np.float64)
-            if weights.shape != (len(x),) or not (np.isfinite(weights).all() and (weights >= 0).all()):
-                raise TrainingError(
-                    f"expected {len(x)} finite non-negative weights; got shape {weights.shape}"
-                )
-            if not weights.sum() > 0:
-                raise TrainingError("all weights are zero; leave them out or give positive ones")
-            weights /= weights.mean()
-            parts.append(weights)
-        order = canonical_order(*parts)
-        return x[order], *(None if part is None else part[order] for part in (context, weights))
+    def _rows(
+        self, x: np.ndarray, context: np.ndarray | None, weights: np.ndarray | None,
+        factors: ErrorFactors | None, feature_map: FeatureMap, draws: int, seed: int, device: str,
+    ) -> TrainableRows:  # fmt: skip
+        """The rows as tensors: mapped once, or with their errors, to be mapped draw by draw."""
+        dtype = getattr(torch, self.dtype)
+        y, _ = feature_map.forward(x)
+        shared = [None if a is None else torch.from_numpy(a).to(device, dtype) for a in (context, weights)]
+        if factors is None:
+            return Rows(torch.from_numpy(y).to(device, dtype), *shared)
+        generator = torch.Generator(device).manual_seed(child_seed(seed, "measurement errors"))
+        return BlurredRows(
+            torch.from_numpy(x).to(device), *shared, torch.from_numpy(factors.factor).to(device),
+            factors.columns, feature_map, draws, generator, dtype,
+        )  # fmt: skip
 
-    def _maps(self, x: np.ndarray, context: np.ndarray | None) -> tuple[FeatureMap, FeatureMap | None]:
-        feature_map = choose_feature_map(x, self.bounds or Bounds.unbounded(x.shape[1]))
+    def _canonical(
+        self, x: np.ndarray, m: np.ndarray | None, weights: np.ndarray | None, errors: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, ErrorFactors | None]:
+        """Checked inputs, in canonical order, without the rows of weight zero."""
+        names = (self.bounds or Bounds.unbounded(np.shape(x)[-1])).names
+        x = check_features(x, names)
+        context = as_context(m, len(x))
+        factors = None if errors is None else ErrorFactors.of(errors, x.shape, names)
+        if weights is not None:
+            weights = _checked_weights(weights, len(x))
+        spread = None if factors is None else factors.factor.reshape(len(x), -1)
+        order = canonical_order(*[part for part in (x, context, weights, spread) if part is not None])
+        if weights is not None:
+            order = order[weights[order] > 0]
+            weights = weights / weights[order].mean()
+        x, context, weights = (None if part is None else part[order] for part in (x, context, weights))
+        return x, context, weights, None if factors is None else factors.take(order)
+
+    def _maps(
+        self, x: np.ndarray, context: np.ndarray | None, weights: np.ndarray | None
+    ) -> tuple[FeatureMap, FeatureMap | None]:
+        feature_map = choose_feature_map(x, self.bounds or Bounds.unbounded(x.shape[1]), weights)
         if context is None:
             return feature_map, None
         names = ("m",) if context.shape[1] == 1 else tuple(f"context {k}" for k in range(context.shape[1]))
         resonant = self.resonant or Bounds(Bounds.unbounded(context.shape[1]).features, names)
-        return feature_map, choose_feature_map(context, resonant)
+        return feature_map, choose_feature_map(context, resonant, weights)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -170,16 +211,21 @@ class ConditionalFlow:
         return cls(**values)
 
 
-def _load(model: ConditionalMaf, start: FlowDensity) -> ConditionalMaf:
+def _checked_weights(weights: np.ndarray, n: int) -> np.ndarray:
+    weights = np.array(weights, dtype=np.float64)
+    if weights.shape != (n,) or not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise TrainingError(f"expected {n} finite non-negative weights; got shape {weights.shape}")
+    if not weights.sum() > 0:
+        raise TrainingError("all weights are zero; leave them out or give positive ones")
+    return weights
+
+
+def _load(model: AutoregressiveFlow, start: FlowDensity) -> AutoregressiveFlow:
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     given = {name: value.shape for name, value in start.state.items()}
     if expected != given:
-        raise FeatureError(f"a warm start needs a flow of the same size; got one of recipe {start.recipe}")
+        raise FeatureError(
+            f"a warm start needs a flow of the same size and kind; got one of recipe {start.recipe}"
+        )
     model.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in start.state.items()})
     return model
-
-
-def _most_extreme(y: np.ndarray, names: tuple[str, ...]) -> str:
-    row, column = np.unravel_index(np.argmax(np.abs(y)), y.shape)
-    extreme = abs(y[row, column])
-    return f"the most extreme feature is {names[column]}, {extreme:.1f} standard deviations after mapping"

@@ -10,20 +10,19 @@ from math import cos, isfinite, pi
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from density.backend import ConditionalMaf
+from density.backend import AutoregressiveFlow
 from density.errors import TrainingError
+from density.training_rows import Rows, TrainableRows, mean_loss, step_loss
 
-__all__ = ["Progress", "Rows", "TrainingHistory", "TrainingPlan", "train"]
+__all__ = ["Progress", "Rows", "TrainableRows", "TrainingHistory", "TrainingPlan", "train"]
 
 Progress = Callable[[int, float, float], None]
 """Called after each epoch with its number, training loss and validation loss (nats per row)."""
 
 _GRADIENT_NORM = 5.0
 _WARM_UP = 0.15
-_EVALUATION_ROWS = 65536
 
 
 @dataclass(frozen=True)
@@ -85,39 +84,15 @@ class TrainingHistory:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Mapped features, mapped context and weights as tensors of one dtype on one device."""
-
-    x: Float[Tensor, "n d"]
-    context: Float[Tensor, "n c"] | None
-    weights: Float[Tensor, " n"] | None
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def take(self, index: Tensor) -> Rows:
-        """The rows of `index`."""
-        context = None if self.context is None else self.context.index_select(0, index)
-        weights = None if self.weights is None else self.weights.index_select(0, index)
-        return Rows(self.x.index_select(0, index), context, weights)
-
-    def loss(self, model: ConditionalMaf) -> Tensor:
-        """Weighted mean of -ln p, a scalar tensor."""
-        log_prob = model.log_prob(self.x, self.context)
-        if self.weights is None:
-            return -log_prob.mean()
-        return -(log_prob * self.weights).sum() / self.weights.sum()
-
-
 def train(
-    model: Callable[[int], ConditionalMaf],
-    rows: Rows,
+    model: Callable[[int], AutoregressiveFlow],
+    rows: TrainableRows,
     plan: TrainingPlan,
     *,
     seeds: np.random.SeedSequence,
     progress: Progress | None = None,
-) -> tuple[ConditionalMaf, TrainingHistory]:
+    explain: Callable[[AutoregressiveFlow], str] | None = None,
+) -> tuple[AutoregressiveFlow, TrainingHistory]:
     """Train a model; on a non-finite loss start again with new random numbers and half the rate, twice.
 
     Args:
@@ -126,6 +101,7 @@ def train(
         plan: How to train.
         seeds: Root of all random streams.
         progress: Called after each epoch.
+        explain: Says what may be at fault, given the last model whose losses were finite.
 
     Raises:
         TrainingError: too few rows, or the loss was non-finite three times.
@@ -141,19 +117,18 @@ def train(
         attempt.slow_down(0.5**restart)
         if attempt.run(progress):
             return attempt.model, attempt.history(restart, time.perf_counter() - started)
-    raise TrainingError(
-        f"the loss was not finite in three attempts, the last at rate {plan.learning_rate / 4:g}"
-    )
+    message = f"the loss was not finite in three attempts, the last at rate {plan.learning_rate / 4:g}"
+    raise TrainingError(message if explain is None else f"{message}; {explain(attempt.last_sound())}")
 
 
 class _Attempt:
     """One training run: state of the model, the optimiser and the best epochs so far."""
 
     def __init__(
-        self, model: ConditionalMaf, rows: Rows, plan: TrainingPlan, random: np.random.Generator
+        self, model: AutoregressiveFlow, rows: TrainableRows, plan: TrainingPlan, random: np.random.Generator
     ) -> None:
         self.plan, self.random, self.factor = plan, random, 1.0
-        self.model = model.to(rows.x.device, rows.x.dtype)
+        self.model = model.to(rows.device, rows.precision)
         self.parameters = list(self.model.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, plan.learning_rate, weight_decay=plan.weight_decay, fused=True
@@ -162,14 +137,25 @@ class _Attempt:
         held_out = min(max(1, round(plan.validation_fraction * len(rows))), len(rows) - 1)
         self.validation = rows.take(self._index(split[:held_out], rows))
         self.training = rows.take(self._index(split[held_out:], rows))
+        weights = self.training.weights
+        self.mean_weight = 1.0 if weights is None else float(weights.mean())
+        self.sound = self._state()
         self.training_loss: list[float] = []
         self.validation_loss: list[float] = []
         self.best: list[tuple[float, int, dict[str, Tensor]]] = []
         self.best_loss = float("nan")
 
     @staticmethod
-    def _index(index: np.ndarray, rows: Rows) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(index)).to(rows.x.device)
+    def _index(index: np.ndarray, rows: TrainableRows) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(index)).to(rows.device)
+
+    def _state(self) -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def last_sound(self) -> AutoregressiveFlow:
+        """The model as it was after its last epoch of finite losses."""
+        self.model.load_state_dict(self.sound)
+        return self.model
 
     def slow_down(self, factor: float) -> None:
         """Scale all learning rates."""
@@ -184,6 +170,7 @@ class _Attempt:
                 return False
             self.training_loss.append(training_loss)
             self.validation_loss.append(validation_loss)
+            self.sound = self._state()
             self._remember(epoch, validation_loss)
             if progress is not None:
                 progress(epoch, training_loss, validation_loss)
@@ -198,13 +185,13 @@ class _Attempt:
         # Batches of equal size: a last batch of a few rows would kick the weights at full rate.
         steps = -(-n // self.plan.batch_size)
         order = self._index(self.random.permutation(n), self.training)
-        total = torch.zeros((), dtype=self.training.x.dtype, device=self.training.x.device)
+        total = torch.zeros((), dtype=self.training.precision, device=self.training.device)
         for step, index in enumerate(torch.tensor_split(order, steps)):
             rate = self.factor * self.plan.rate((epoch + step / steps) / self.plan.epochs)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.zero_grad(set_to_none=True)
-            loss = self.training.take(index).loss(self.model)
+            loss = step_loss(self.training.take(index), self.model, self.mean_weight)
             loss.backward()
             self.model.mask_gradients_()
             torch.nn.utils.clip_grad_norm_(self.parameters, _GRADIENT_NORM, foreach=True)
@@ -214,19 +201,18 @@ class _Attempt:
 
     def _validate(self) -> float:
         with torch.no_grad():
-            parts = torch.arange(len(self.validation), device=self.validation.x.device).split(
-                _EVALUATION_ROWS
+            parts = torch.arange(len(self.validation), device=self.validation.device).split(
+                self.validation.chunk
             )
             chunks = [self.validation.take(part) for part in parts]
             sizes = [float(len(c) if c.weights is None else c.weights.sum()) for c in chunks]
-            losses = [float(chunk.loss(self.model)) for chunk in chunks]
+            losses = [float(mean_loss(chunk, self.model, training=False)) for chunk in chunks]
         return float(np.average(losses, weights=sizes))
 
     def _remember(self, epoch: int, loss: float) -> None:
         worst = self.best[-1][0] if len(self.best) == self.plan.average_best else float("inf")
         if loss < worst:
-            state = {name: value.clone() for name, value in self.model.state_dict().items()}
-            self.best.append((loss, epoch, state))
+            self.best.append((loss, epoch, self.sound))
             self.best.sort(key=lambda item: item[:2])
             del self.best[self.plan.average_best :]
 

@@ -200,8 +200,9 @@ class DetectorConfig(_Section):
 
 
 class FlowConfig(_Section):
-    """The conditional flow (masked autoregressive)."""
+    """The conditional flow: affine ("maf") or with splines, for which two or three layers are enough."""
 
+    kind: Literal["maf", "spline"] = "maf"
     layers: Count = 6
     hidden: Count = 48
     epochs: Count = 12
@@ -346,23 +347,5 @@ def _sections_in(annotation: Any) -> list[type[BaseModel]]:
     return [kind for inner in get_args(annotation) for kind in _sections_in(inner)]
 
 
-# Added after runs were made: at these values they leave the hashes of older configurations as they were.
-_ADDED: dict[str, dict[str, Any]] = {
-    "": {"tiling": None, "masks": None},
-    "cuts": {
-        "nearby_snr": None,
-        "five_parameter": False,
-        "flux_excess_sigma": None,
-        "flux_excess_dr2": False,
-    },
-}
-
-
 def _hash(values: dict[str, Any]) -> str:
-    known = {**values, "cuts": _without_added(values["cuts"], "cuts")}
-    return hashlib.sha256(json.dumps(_without_added(known, ""), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _without_added(values: dict[str, Any], section: str) -> dict[str, Any]:
-    added = _ADDED[section]
-    return {key: value for key, value in values.items() if key not in added or value != added[key]}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]

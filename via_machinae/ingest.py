@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
@@ -14,7 +15,10 @@ from sky_patches import CatalogStore, LoadReport, read_stars
 from via_machinae.errors import RunError
 from via_machinae.version import __version__
 
-__all__ = ["Ingested", "import_files", "make_mock", "read_truth"]
+if TYPE_CHECKING:
+    from sky_patches.mock import SkyRecipe, WrittenSky
+
+__all__ = ["Ingested", "import_files", "make_large_mock", "make_mock", "read_truth"]
 
 _TRUTH = "truth"
 
@@ -80,8 +84,7 @@ def make_mock(store: Path, seed: int, *, streams: bool = True) -> tuple[int, Pat
     """
     from sky_patches.mock import demo_sky, empty_sky
 
-    if Path(store).exists():
-        raise RunError(f"{store} exists already: choose a new directory for the mock sky")
+    _refuse_existing(store)
     sky = (demo_sky() if streams else empty_sky()).generate(seed)
     # Made aside and renamed when whole: an interrupted mock leaves no half-filled store.
     partial = Path(store).with_name(f".{Path(store).name}.partial")
@@ -93,6 +96,39 @@ def make_mock(store: Path, seed: int, *, streams: bool = True) -> tuple[int, Pat
         getattr(sky.truth, name).write(partial / _TRUTH / f"{name}.ecsv")
     partial.rename(store)
     return len(sky.stars), Path(store) / _TRUTH
+
+
+def make_large_mock(
+    store: Path,
+    seed: int,
+    recipe: SkyRecipe,
+    *,
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> WrittenSky:
+    """Write a mock sky of any size as a store, its truth beside the stars as in `make_mock`.
+
+    Args:
+        store: directory of the new store.
+        seed: same seed, same sky, whatever the number of workers.
+        recipe: from `sky_patches.mock.all_sky`, `patch_sky` or `pixel_sky`.
+        workers: processes.
+        progress: called with (pixels done, pixels in all).
+
+    Raises:
+        RunError: the store exists.
+        MockError: the recipe cannot be made.
+    """
+    from sky_patches.mock import write_sky
+
+    _refuse_existing(store)
+    origin = _origin("mock sky")
+    return write_sky(recipe, seed, store, workers=workers, provenance=origin, progress=progress)
+
+
+def _refuse_existing(store: Path) -> None:
+    if Path(store).exists():
+        raise RunError(f"{store} exists already: choose a new directory for the mock sky")
 
 
 def read_truth(directory: Path) -> dict[str, np.ndarray]:

@@ -114,6 +114,7 @@ def _detector(config: Config, bounds: Bounds) -> Detector:
     settings, minimum = config.detector, config.windows.min_stars
     if settings.name == "anode":
         data = ConditionalFlow(
+            kind=flow.kind,
             layers=flow.layers,
             hidden=flow.hidden,
             epochs=15,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from density.detectors.contract import WindowedRows, score_inside
+from density.detectors.contract import ConditionalDensity, WindowedRows, declared_names, score_inside
 from density.detectors.crossfit import cross_fit, folds_of
 from density.errors import DetectorError
 from density.flow import ConditionalFlow
@@ -23,17 +23,17 @@ class Anode:
     """p_background(x | m) from the sidebands, interpolated; p_data(x | m) from the window itself.
 
     Args:
-        background: Recipe for the sidebands' flow, or a fitted density to use as it is.
+        background: Recipe for the sidebands' flow, or a density, fitted or exact, to use as it is.
         data: Recipe for the window's flows.
         folds: One flow of the window per fold, each without that fold's rows.
         warm_start: Begin the window's flows at the background: the ratio then starts at one, and a small
-            window needs few epochs. Both recipes must have the same size.
+            window needs few epochs. Both must be flows of the same size.
         margin: Gap between window and sidebands; see `Window.sidebands`.
         reach: Outer edge of the sidebands; None: all other rows.
         minimum: Fewest rows in the window, and in the sidebands.
     """
 
-    background: ConditionalFlow | FlowDensity = field(default_factory=ConditionalFlow)
+    background: ConditionalFlow | ConditionalDensity = field(default_factory=ConditionalFlow)
     data: ConditionalFlow = field(
         default_factory=lambda: ConditionalFlow(epochs=15, batch_size=512, patience=None)
     )
@@ -44,16 +44,19 @@ class Anode:
     minimum: int = 500
 
     def __post_init__(self) -> None:
-        sizes = [
-            (recipe.layers, recipe.hidden, recipe.blocks) for recipe in (self._background_recipe(), self.data)
-        ]
-        if self.warm_start and sizes[0] != sizes[1]:
+        if not self.warm_start:
+            return
+        recipe = getattr(self.background, "recipe", self.background)
+        if not isinstance(recipe, ConditionalFlow):
+            raise DetectorError(
+                f"a warm start needs a flow to start from; got a background of type"
+                f" {type(self.background).__name__}; set warm_start=False"
+            )
+        sizes = [(flow.layers, flow.hidden, flow.blocks) for flow in (recipe, self.data)]
+        if sizes[0] != sizes[1]:
             raise DetectorError(
                 f"a warm start needs flows of one size (layers, hidden, blocks); got {sizes[0]}, {sizes[1]}"
             )
-
-    def _background_recipe(self) -> ConditionalFlow:
-        return self.background.recipe if isinstance(self.background, FlowDensity) else self.background
 
     def fit(
         self, x: Float[np.ndarray, "n d"], m: Float[np.ndarray, " n"], window: Window, *, seed: int
@@ -71,10 +74,9 @@ class Anode:
             FeatureError: values not finite, outside their bounds, or constant.
             TrainingError: a flow could not be trained.
         """
-        bounds = self._background_recipe().bounds
         rows = WindowedRows.of(
             x, m, window, margin=self.margin, reach=self.reach, minimum=self.minimum,
-            names=None if bounds is None else bounds.names,
+            names=declared_names(self.background),
         )  # fmt: skip
         background = fitted_background(self.background, rows, seed)
         x_in, m_in = rows.x[rows.inside], rows.m[rows.inside]
@@ -104,7 +106,7 @@ class FittedAnode:
 
     window: Window
     out_of_fold: Float[np.ndarray, " n"]
-    background: FlowDensity
+    background: ConditionalDensity
     data: tuple[FlowDensity, ...]
 
     def log_ratio(self, x: Float[np.ndarray, "n d"], m: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -127,9 +129,18 @@ class FittedAnode:
 
 
 def fitted_background(
-    background: ConditionalFlow | FlowDensity, rows: WindowedRows, seed: int
-) -> FlowDensity:
-    """The density given, or one fitted to the sidebands."""
-    if isinstance(background, FlowDensity):
+    background: ConditionalFlow | ConditionalDensity, rows: WindowedRows, seed: int
+) -> ConditionalDensity:
+    """The density given, or one fitted to the sidebands.
+
+    Raises:
+        DetectorError: neither a recipe nor a density.
+    """
+    if isinstance(background, ConditionalDensity):
         return background
+    if not isinstance(background, ConditionalFlow):
+        raise DetectorError(
+            f"expected a background to fit (ConditionalFlow), or one with log_prob(x, m) and"
+            f" sample(m, seed=...); got {type(background).__name__}"
+        )
     return background.fit(rows.x[rows.beside], rows.m[rows.beside], seed=child_seed(seed, "background"))

@@ -9,11 +9,10 @@ from jaxtyping import Float
 
 from density.classifiers import BoostedTrees, Classifier, FittedClassifier
 from density.detectors.anode import fitted_background
-from density.detectors.contract import WindowedRows, score_inside
+from density.detectors.contract import ConditionalDensity, WindowedRows, declared_names, score_inside
 from density.detectors.crossfit import cross_fit, folds_of
 from density.errors import DetectorError
 from density.flow import ConditionalFlow
-from density.flow_density import FlowDensity
 from density.seeds import child_seed
 from density.windows import Window
 
@@ -26,7 +25,7 @@ class Cathode:
     samples.
 
     Args:
-        background: Recipe for the sidebands' flow, or a fitted density to use as it is.
+        background: Recipe for the sidebands' flow, or a density, fitted or exact, to use as it is.
         classifier: Recipe of the classifier.
         oversampling: Background samples per row of the window.
         folds: Folds of the cross-fitting.
@@ -37,7 +36,7 @@ class Cathode:
         minimum: Fewest rows in the window, and in the sidebands.
     """
 
-    background: ConditionalFlow | FlowDensity = field(default_factory=ConditionalFlow)
+    background: ConditionalFlow | ConditionalDensity = field(default_factory=ConditionalFlow)
     classifier: Classifier = field(default_factory=BoostedTrees)
     oversampling: int = 4
     folds: int = 5
@@ -67,10 +66,9 @@ class Cathode:
             FeatureError: values not finite, outside their bounds, or constant.
             TrainingError: the flow could not be trained.
         """
-        recipe = self.background.recipe if isinstance(self.background, FlowDensity) else self.background
         rows = WindowedRows.of(
             x, m, window, margin=self.margin, reach=self.reach, minimum=self.minimum,
-            names=None if recipe.bounds is None else recipe.bounds.names,
+            names=declared_names(self.background),
         )  # fmt: skip
         background = fitted_background(self.background, rows, seed)
         x_in, m_in = rows.x[rows.inside], rows.m[rows.inside]
@@ -128,7 +126,7 @@ class FittedCathode:
     recipe: Cathode
     window: Window
     out_of_fold: Float[np.ndarray, " n"]
-    background: FlowDensity
+    background: ConditionalDensity
     classifiers: tuple[FittedClassifier, ...]
 
     def log_ratio(self, x: Float[np.ndarray, "n d"], m: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

@@ -14,7 +14,35 @@ from density.feature_maps import check_features
 from density.ordering import canonical_order
 from density.windows import Window
 
-__all__ = ["Detector", "FittedDetector", "WindowedRows", "check_rows", "score_inside"]
+__all__ = [
+    "ConditionalDensity",
+    "Detector",
+    "FittedDetector",
+    "LatentDensity",
+    "WindowedRows",
+    "check_rows",
+    "declared_names",
+    "score_inside",
+]
+
+
+@runtime_checkable
+class ConditionalDensity(Protocol):
+    """A background p(x | m) that is known, or fitted elsewhere: `FlowDensity`, or an exact one."""
+
+    def log_prob(self, x: Float[np.ndarray, "n d"], m: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """ln p(x | m)."""
+
+    def sample(self, m: Float[np.ndarray, " n"], *, seed: int) -> Float[np.ndarray, "n d"]:
+        """One draw of x for each m."""
+
+
+@runtime_checkable
+class LatentDensity(ConditionalDensity, Protocol):
+    """A background with a latent space in which it is standard normal at every m."""
+
+    def to_latent(self, x: Float[np.ndarray, "n d"], m: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n d"]:
+        """z(x; m), invertible in x."""
 
 
 @runtime_checkable
@@ -101,6 +129,12 @@ class WindowedRows:
         scores = np.full(len(self.m), np.nan)
         scores[self.order[self.inside]] = inside_scores
         return scores
+
+
+def declared_names(background: object) -> tuple[str, ...] | None:
+    """Names of the features that a recipe, or the recipe of a fitted density, declares; None: it does not."""
+    bounds = getattr(getattr(background, "recipe", background), "bounds", None)
+    return None if bounds is None else bounds.names
 
 
 def check_rows(

@@ -23,7 +23,10 @@ from density import (
     TrainingError,
 )
 from density.backend import ConditionalMaf
+from density.faults import likely_fault
+from density.feature_maps import choose_feature_map
 from density.flow_density import as_context
+from density.training import Rows
 
 SMALL = ConditionalFlow(layers=4, hidden=24, epochs=8, batch_size=256, bounds=None)
 
@@ -219,3 +222,110 @@ def test_wrong_inputs_are_refused_with_their_values() -> None:
         ConditionalFlow(schedule="cosine")
     with pytest.raises(TrainingError, match="float16"):
         ConditionalFlow(dtype="float16")
+
+
+def weighted_toy() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, context and whole-numbered weights that shift the density."""
+    x, m = toy(1500, 11)
+    counts = np.where(x[:, 0] > 0.5, 4, np.arange(1500) % 2)
+    return x, m, counts
+
+
+def test_a_whole_weight_is_that_many_equal_rows_in_maps_and_loss() -> None:
+    x, m, counts = weighted_toy()
+    weights = counts[counts > 0].astype(float)
+    x, m = x[counts > 0], m[counts > 0]
+    repeats = [np.repeat(part, weights.astype(int), axis=0) for part in (x, m)]
+    weighted = choose_feature_map(x, Bounds.unbounded(2), weights / weights.mean())
+    repeated = choose_feature_map(repeats[0], Bounds.unbounded(2))
+    np.testing.assert_allclose(weighted.forward(x)[0], repeated.forward(x)[0], rtol=1e-10, atol=1e-10)
+    model = ConditionalMaf(2, 1, layers=2, hidden=8, blocks=1, seed=1).double()
+    tensors = [torch.from_numpy(part) for part in (x, m[:, None], weights)]
+    many = Rows(torch.from_numpy(repeats[0]), torch.from_numpy(repeats[1])[:, None], None)
+    torch.testing.assert_close(Rows(*tensors).loss(model), many.loss(model), rtol=1e-12, atol=1e-12)
+    # Negative control: without the weights it is another loss.
+    assert abs(float((Rows(*tensors[:2], None).loss(model) - many.loss(model)).detach())) > 1e-3
+
+
+def test_a_whole_weight_is_that_many_equal_rows_in_a_fit() -> None:
+    x, m, counts = weighted_toy()
+    at = toy(3000, 12)
+    repeats = [np.repeat(part, counts, axis=0) for part in (x, m)]
+    # The same number of steps for both; the held-out rows differ, and with them the fits, as with the seed.
+    recipe = replace(SMALL, epochs=12)
+    fewer = replace(recipe, batch_size=round(recipe.batch_size * (counts > 0).sum() / counts.sum()))
+    repeated = recipe.fit(*repeats, seed=1).log_prob(*at)
+    apart = [
+        np.abs(fewer.fit(x, m, weights=weights, seed=1).log_prob(*at) - repeated).mean()
+        for weights in (counts.astype(float), None)
+    ]
+    assert apart[0] < 0.5 * apart[1]
+
+
+def test_rows_of_weight_zero_are_as_good_as_absent() -> None:
+    x, m = toy(600, 1)
+    weights = np.where(np.arange(600) < 400, 1.0, 0.0)
+    x[500:] = 1e6  # would stretch every scale
+    recipe = replace(SMALL, epochs=1, batch_size=64)
+    one = recipe.fit(x, m, weights=weights, seed=1)
+    two = recipe.fit(x[:400], m[:400], weights=weights[:400], seed=1)
+    np.testing.assert_array_equal(one.log_prob(x[:400], m[:400]), two.log_prob(x[:400], m[:400]))
+
+
+@pytest.mark.parametrize("kind", ["maf", "spline"])
+def test_batches_of_one_row_give_numbers(kind: str) -> None:
+    x, m = toy(60, 1)
+    density = replace(SMALL, kind=kind, epochs=1, batch_size=1, hidden=8).fit(x, m, seed=1)
+    assert density.history.restarts == 0 and np.isfinite(density.log_prob(x[:1], m[:1])).all()
+
+
+@pytest.mark.parametrize("kind", ["maf", "spline"])
+def test_a_constant_feature_is_refused_by_name_and_harmless_after_a_warm_start(kind: str) -> None:
+    x, m = toy(600, 1)
+    recipe = replace(SMALL, kind=kind, epochs=1, hidden=8)
+    start = recipe.fit(x, m, seed=1)
+    x[:, 1] = 0.25
+    with pytest.raises(FeatureError, match=r"feature 1: constant at 0\.25"):
+        recipe.fit(x, m, seed=1)
+    density = replace(recipe, epochs=6).fit(x, m, seed=1, start=start)
+    assert np.isfinite(density.log_prob(x, m)).all()
+
+
+def test_early_stopping_stops_and_the_best_epochs_are_averaged() -> None:
+    x, m = toy(200, 1)
+    restless = replace(SMALL, epochs=200, learning_rate=3e-2, schedule="constant", patience=3, average_best=3)
+    history = restless.fit(x, m, seed=1).history
+    best = int(np.argmin(history.validation_loss))
+    assert len(history.validation_loss) == best + 4 < 200
+    # The average is kept only where it is no worse than the best epoch.
+    assert history.best_loss <= min(history.validation_loss)
+
+
+def broken(layer: int, feature: int) -> ConditionalMaf:
+    model = ConditionalMaf(3, 0, layers=2, hidden=8, blocks=1, seed=1)
+    with torch.no_grad():
+        model.flows[layer].autoregressive_net.final_layer.bias[feature] = torch.nan
+    return model
+
+
+def test_the_feature_at_fault_is_named() -> None:
+    names = ("phi", "mu", "colour")
+    y = np.random.default_rng(0).normal(size=(500, 3))
+    for layer in (0, 1):
+        assert likely_fault(broken(layer, 1), y, None, names).startswith("mu is the first feature")
+    sound = ConditionalMaf(3, 0, layers=2, hidden=8, blocks=1, seed=1)
+    assert likely_fault(sound, y, None, names).startswith("no feature is extreme")
+    expected = {1e60: "colour is not finite after mapping", 50.0: "most extreme feature is colour, 50.0"}
+    for value, message in expected.items():
+        far = y.copy()
+        far[7, 2] = value
+        assert message in likely_fault(sound, far, None, names)
+    y[:200, 0] = 0.1
+    assert likely_fault(sound, y, None, names).startswith("phi has one value in 40% of the rows")
+
+
+def test_a_value_beyond_single_precision_is_named_after_three_attempts() -> None:
+    x, m = toy(600, 1)
+    x[5, 1] = 1e45
+    with pytest.raises(TrainingError, match=r"three attempts.*feature 1 is not finite after mapping"):
+        replace(SMALL, epochs=1).fit(x, m, seed=1, start=fitted())
