@@ -132,6 +132,21 @@ class FlowDensity:
             [self._latent(*chunk, device)[0] for chunk in self._mapped(x, m)], (self.feature_map.width,)
         )
 
+    def from_latent(
+        self, z: Float[np.ndarray, "n d"], m: Float[np.ndarray, "n *c"] | None = None, *, device: str = "cpu"
+    ) -> Float[np.ndarray, "n d"]:
+        """Features x with `to_latent(x, m)` = z: d passes.
+
+        Args:
+            z: Latent coordinates, shape (n, d).
+            m: Context, shape (n,) or (n, c).
+            device: torch device.
+
+        Raises:
+            FeatureError: m does not fit the density.
+        """
+        return self._from_latent(z, self._map_context(m, len(z)), device)
+
     def sample(
         self,
         m: Float[np.ndarray, "n *c"] | None = None,
@@ -160,9 +175,8 @@ class FlowDensity:
         x = np.full((count if context is None else len(context), self.feature_map.width), np.nan)
         missing = np.arange(len(x))
         for _ in range(_REDRAWS):
-            x[missing] = self._draw(
-                None if context is None else context[missing], len(missing), generator, device
-            )
+            z = generator.standard_normal((len(missing), x.shape[1]))
+            x[missing] = self._from_latent(z, None if context is None else context[missing], device)
             missing = missing[~self.feature_map.inside(x[missing])]
             if not len(missing):
                 return x
@@ -272,16 +286,15 @@ class FlowDensity:
             z, flow_log_det = self._network.to(device).to_latent(*self._tensors(y, context, device))
         return z.double().cpu().numpy(), flow_log_det.double().cpu().numpy() + log_det
 
-    def _draw(
-        self, context: np.ndarray | None, n: int, generator: np.random.Generator, device: str
-    ) -> np.ndarray:
-        z = generator.standard_normal((n, self.feature_map.width))
+    def _from_latent(
+        self, z: np.ndarray, context: np.ndarray | None, device: str
+    ) -> Float[np.ndarray, "n d"]:
         with torch.no_grad():
             parts = [
                 self._network.to(device).from_latent(
                     *self._tensors(z[rows], None if context is None else context[rows], device)
                 )
-                for rows in _chunks(n)
+                for rows in _chunks(len(z))
             ]
         return self.feature_map.inverse(_join([p.double().cpu().numpy() for p in parts], z.shape[1:]))
 

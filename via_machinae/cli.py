@@ -153,12 +153,34 @@ def mock(
     store: StoreOption,
     seed: SeedOption = 1,
     empty: Annotated[bool, typer.Option("--empty", help="Without streams, for null tests.")] = False,
+    stars: Annotated[
+        float | None, typer.Option("--stars", help="A large sky of about so many stars, e.g. 1e6.")
+    ] = None,
+    cone: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option("--cone", help="With --stars: only a cone, RA DEC RADIUS in deg."),
+    ] = None,
+    b_min: Annotated[
+        float, typer.Option("--b-min", min=0, max=80, help="With --stars: least |b| of a whole sky, deg.")
+    ] = 15.0,
+    streams: Annotated[int, typer.Option("--streams", min=0, help="With --stars: how many to hide.")] = 4,
+    clusters: Annotated[int, typer.Option("--clusters", min=0, help="Globular clusters, likewise.")] = 20,
+    dwarfs: Annotated[int, typer.Option("--dwarfs", min=0, help="Dwarf galaxies, likewise.")] = 8,
+    workers: WorkersOption = None,
 ) -> None:
     """Make a realistic mock sky with hidden streams as a store; its truth lies in STORE/truth."""
-    from via_machinae.ingest import make_mock
+    from via_machinae.errors import ConfigError
+    from via_machinae.mocking import large_mock_job, small_mock_job
+    from via_machinae.workers import cores_at_hand
 
-    stars, truth = make_mock(store, seed, streams=not empty)
-    console.print(f"{stars:,} stars in {store}; truth in {truth}")
+    if stars is None:
+        if cone is not None:
+            raise ConfigError("--cone needs --stars, the number of stars; without both it is the demo's sky")
+        small_mock_job(store, seed, streams=not empty)
+        return
+    hidden = (0 if empty else streams, clusters, dwarfs)
+    cores = workers or cores_at_hand()
+    large_mock_job(store, seed, stars=stars, cone=cone, b_min=b_min, hidden=hidden, workers=cores)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from typing import TypeVar
 from via_machinae.config import Config
 from via_machinae.errors import RunError
 
-__all__ = ["completed", "start_worker", "workers_of"]
+__all__ = ["completed", "cores_at_hand", "start_worker", "workers_of"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -23,10 +23,10 @@ Result = TypeVar("Result")
 
 def workers_of(config: Config) -> int:
     """Number of worker processes."""
-    return config.run.workers or _cores()
+    return config.run.workers or cores_at_hand()
 
 
-def _cores() -> int:
+def cores_at_hand() -> int:
     """Cores this process may use; where the system does not tell, all there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -12,7 +12,7 @@ from density.detectors.cathode import draw_resonant
 from density.detectors.contract import WindowedRows, check_rows, declared_names
 from density.detectors.crossfit import folds_of
 from density.detectors.salad import simulation_rows
-from density.detectors.transport import InvertibleDensity, from_latent, nearest_rows, transport
+from density.detectors.transport import InvertibleDensity, nearest_rows, transport
 from density.detectors.two_sample import FittedTwoSample, classify_against, with_resonant
 from density.errors import DetectorError
 from density.flow import ConditionalFlow
@@ -38,7 +38,7 @@ class MorphedDensity:
         latent: q(z | m), of the data in the base's latent space.
     """
 
-    base: FlowDensity | InvertibleDensity
+    base: InvertibleDensity
     latent: FlowDensity
 
     def log_prob(self, x: Float[np.ndarray, "n d"], m: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -49,7 +49,7 @@ class MorphedDensity:
 
     def sample(self, m: Float[np.ndarray, " n"], *, seed: int) -> Float[np.ndarray, "n d"]:
         """One draw of x for each m."""
-        return from_latent(self.base, self.latent.sample(m, seed=seed), m)
+        return self.base.from_latent(self.latent.sample(m, seed=seed), m)
 
     def to_latent(self, x: Float[np.ndarray, "n d"], m: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n d"]:
         """Coordinates in which the data are standard normal."""
@@ -59,7 +59,7 @@ class MorphedDensity:
         self, z: Float[np.ndarray, "n d"], m: Float[np.ndarray, " n"]
     ) -> Float[np.ndarray, "n d"]:
         """The inverse of `to_latent`."""
-        return from_latent(self.base, from_latent(self.latent, z, m), m)
+        return self.base.from_latent(self.latent.from_latent(z, m), m)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class Feta:
     sim_x: Float[np.ndarray, "s d"]
     sim_m: Float[np.ndarray, " s"]
     classifier: Classifier = field(default_factory=BoostedTrees)
-    base: ConditionalFlow | FlowDensity | InvertibleDensity = field(default_factory=ConditionalFlow)
+    base: ConditionalFlow | InvertibleDensity = field(default_factory=ConditionalFlow)
     morph: ConditionalFlow = _SMALL
     oversampling: int = 4
     folds: int = 5
@@ -104,7 +104,7 @@ class Feta:
     def __post_init__(self) -> None:
         if self.oversampling < 1:
             raise DetectorError(f"expected oversampling of at least 1; got {self.oversampling}")
-        if not isinstance(self.base, ConditionalFlow | FlowDensity | InvertibleDensity):
+        if not isinstance(self.base, ConditionalFlow | InvertibleDensity):
             raise DetectorError(
                 f"FETA needs a base with a latent space and a way back (to_latent, from_latent); got one of"
                 f" type {type(self.base).__name__}"

@@ -14,6 +14,9 @@ from density.feature_maps import FeatureMap
 
 __all__ = ["GaussianFit", "MappedGaussian", "grow_gaussian", "jackknifed", "weighted_gaussian"]
 
+_LEAST = 1e-6
+"""Least variance in standardised coordinates: equal rows have none of their own."""
+
 
 @dataclass(frozen=True, eq=False)
 class MappedGaussian:
@@ -130,12 +133,9 @@ def _moments(y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     total, k = weight.sum(), y.shape[1]
     mean = weight @ y / total
     centred = y - mean
-    scatter = (weight[:, None] * centred).T @ centred
-    return (
-        mean,
-        _widening(total, k) * (scatter + k * np.diag(np.diag(scatter) / total)) / (total + k),
-        centred,
-    )
+    scatter = (weight[:, None] * centred).T @ centred + _LEAST * total * np.eye(k)
+    shrunk = (scatter + k * np.diag(np.diag(scatter) / total)) / (total + k)
+    return mean, _widening(total, k) * shrunk, centred
 
 
 def _widening(total: float, k: int) -> float:

@@ -14,17 +14,16 @@ from density.detectors.cathode import draw_resonant
 from density.detectors.contract import ConditionalDensity, WindowedRows, declared_names, score_inside
 from density.detectors.crossfit import folds_of
 from density.detectors.fraction import Fraction, cross_fitted_fraction
-from density.detectors.gaussian_signal import MappedGaussian
 from density.detectors.residual import (
     Residual,
     ResidualRows,
-    ResonantDensity,
     SignalDensity,
     fit_residual,
     leading_rows,
 )
 from density.detectors.scouting import Neighbourhoods, best_start
 from density.detectors.two_sample import classify_against
+from density.detectors.window_background import FlooredBackground, ResonantDensity
 from density.errors import DetectorError
 from density.feature_maps import FeatureMap, choose_feature_map
 from density.flow import ConditionalFlow
@@ -139,7 +138,7 @@ class RAnode:
         shown = max(fraction.value, 1 / len(m_in))
         scores = rows.in_caller_order(_full_ratio(log_odds, shown))
         limit = prepared.neighbourhoods.limit()
-        return FittedRAnode(window, scores, background, tuple(residuals), fraction, limit, shown)
+        return FittedRAnode(window, scores, prepared.background, tuple(residuals), fraction, limit, shown)
 
     def _prepare(
         self, background: ConditionalDensity, x: np.ndarray, m: np.ndarray, window: Window, seed: int
@@ -152,15 +151,11 @@ class RAnode:
         bounds = Bounds((Interval(window.low, window.high), *bounds.features), ("m", *bounds.names))
         data, drawn = np.column_stack([m, x]), np.column_stack([m_drawn, x_drawn])
         feature_map = choose_feature_map(data, bounds)
+        floored = FlooredBackground.of(background, feature_map, x, m, window)
+        log_background = floored.log_prob(x, m)
         y, log_det = feature_map.forward(data)
-        log_background = background.log_prob(x, m)
-        joint = log_background + ResonantDensity.of(m, window).log_prob(m) - log_det
-        # A flow can be wrong without bounds where it has seen nothing: one such row outweighs a signal.
-        wide = MappedGaussian(feature_map, np.zeros(y.shape[1]), 4 * np.cov(y.T))
-        floor = wide.log_prob(data) - log_det - np.log(len(m))
-        log_background = log_background + np.logaddexp(0.0, floor - joint)
-        near = Neighbourhoods.of(y, np.logaddexp(joint, floor))
-        return _Prepared(data, drawn, log_background, window, feature_map, near, bounds)
+        near = Neighbourhoods.of(y, log_background + floored.resonant.log_prob(m) - log_det)
+        return _Prepared(data, drawn, floored, log_background, window, feature_map, near, bounds)
 
     def _residual(self, prepared: _Prepared, used: np.ndarray, chooses: np.ndarray, seed: int) -> Residual:
         """The residual of some rows; one of several where the fraction is scanned."""
@@ -208,6 +203,7 @@ class _Prepared:
 
     data: Float[np.ndarray, "n k"]
     drawn: Float[np.ndarray, "r k"]
+    background: FlooredBackground
     log_background: Float[np.ndarray, " n"]
     window: Window
     feature_map: FeatureMap
@@ -223,7 +219,7 @@ class FittedRAnode:
         window: The signal region.
         out_of_fold: ln R = ln(1 - w + w p_S / p_b) of the fitted rows, cross-fitted, NaN outside the window;
             densities of x and m jointly.
-        background: p_b(x | m).
+        background: p_b(x | m), with a floor; `background.background` is the one that was given or fitted.
         residuals: One per fold.
         share: Share of signal w, estimated on rows that p_S did not see, with its likelihood interval. It
             counts the signal that was found.
@@ -234,7 +230,7 @@ class FittedRAnode:
 
     window: Window
     out_of_fold: Float[np.ndarray, " n"]
-    background: ConditionalDensity
+    background: FlooredBackground
     residuals: tuple[Residual, ...]
     share: Fraction
     undetected_limit: float

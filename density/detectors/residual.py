@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import brentq
 from scipy.special import expit
 
 from density.detectors.fraction import log_likelihood_gain, maximise_fraction
 from density.detectors.gaussian_signal import MappedGaussian, grow_gaussian, weighted_gaussian
+from density.detectors.window_background import ResonantDensity
 from density.errors import DetectorError
 from density.feature_maps import FeatureMap
 from density.flow import ConditionalFlow
@@ -24,46 +24,14 @@ from density.flow_density import FlowDensity
 from density.seeds import child_seed
 from density.windows import Window
 
-__all__ = ["Residual", "ResidualRows", "ResonantDensity", "SignalDensity", "fit_residual", "leading_rows"]
+__all__ = ["Residual", "ResidualRows", "SignalDensity", "fit_residual", "leading_rows"]
 
-_BINS = 512
 _FEWEST_EVENTS = 120.0
 """Of which a flow is made; of fewer, a Gaussian."""
 
 _GAUSSIAN_ROUNDS = 30
 _MOST_ROWS = 2000
 """Rows given to one fit of the signal; rows of small responsibility are thinned, and weigh more."""
-
-
-@dataclass(frozen=True, eq=False)
-class ResonantDensity:
-    """p(m) inside a window: a histogram smoothed with Silverman's bandwidth, reflected at the edges.
-
-    Args:
-        window: The signal region.
-        log_density: ln p in equal bins of the window.
-    """
-
-    window: Window
-    log_density: Float[np.ndarray, " bins"]
-
-    @classmethod
-    def of(
-        cls, m: Float[np.ndarray, " n"], window: Window, weights: Float[np.ndarray, " n"] | None = None
-    ) -> ResonantDensity:
-        """Estimate from (weighted) rows inside the window."""
-        counts, _ = np.histogram(m, _BINS, (window.low, window.high), weights=weights)
-        low, high = np.percentile(m, [25, 75])
-        spread = min(float(m.std()), float(high - low) / 1.34) or float(m.std())
-        width = 0.9 * spread * len(m) ** -0.2 / window.width * _BINS
-        smooth = gaussian_filter1d(counts.astype(np.float64), max(width, 1.0), mode="reflect")
-        smooth += 1e-6 * smooth.mean()
-        return cls(window, np.log(smooth / smooth.mean() / window.width))
-
-    def log_prob(self, m: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """ln p(m) inside the window, shape (n,)."""
-        place = (m - self.window.low) / self.window.width * _BINS - 0.5
-        return np.interp(place, np.arange(_BINS), self.log_density)
 
 
 @dataclass(frozen=True, eq=False)

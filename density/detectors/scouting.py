@@ -50,7 +50,7 @@ class Neighbourhoods:
         ball = 0.5 * k * np.log(np.pi) - gammaln(0.5 * k + 1)
         odds = []
         for size in rows:
-            volume = ball + k * np.log(np.maximum(distance[:, size - 1], 1e-12))
+            volume = ball + k * np.log(np.maximum(distance[:, size - 1], 1e-4))
             odds.append(-volume[:, None] - log_background[members[:, :size]])
         return cls(tuple(members[:, :size] for size in rows), tuple(odds))
 

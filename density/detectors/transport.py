@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from density.classifiers import BoostedTrees, Classifier
@@ -17,7 +16,6 @@ from density.detectors.crossfit import folds_of
 from density.detectors.two_sample import FittedTwoSample, classify_against, with_resonant
 from density.errors import DetectorError
 from density.flow import ConditionalFlow
-from density.flow_density import FlowDensity
 from density.seeds import child_seed
 from density.windows import Window
 
@@ -25,12 +23,9 @@ __all__ = [
     "FittedTransport",
     "FlowTransport",
     "InvertibleDensity",
-    "from_latent",
     "nearest_rows",
     "transport",
 ]
-
-_CHUNK = 65536
 
 
 @runtime_checkable
@@ -43,42 +38,8 @@ class InvertibleDensity(LatentDensity, Protocol):
         """x(z; m), the inverse of `to_latent`."""
 
 
-def from_latent(
-    density: FlowDensity | InvertibleDensity, z: Float[np.ndarray, "n d"], m: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, "n d"]:
-    """Features x with density.to_latent(x, m) = z.
-
-    Args:
-        density: A fitted conditional flow, or anything with a method `from_latent`.
-        z: Latent coordinates, shape (n, d).
-        m: Resonant feature, shape (n,).
-
-    Raises:
-        DetectorError: the density has no way back.
-        FeatureError: m does not fit the density.
-    """
-    if isinstance(density, InvertibleDensity):
-        return density.from_latent(z, m)
-    if not isinstance(density, FlowDensity) or density.context_map is None:
-        raise DetectorError(
-            f"expected a conditional FlowDensity, or a density with from_latent(z, m); got one of type"
-            f" {type(density).__name__}"
-        )
-    dtype = getattr(torch, density.recipe.dtype)
-    network = density.recipe.build(density.feature_map.width, density.context_map.width).to(dtype)
-    network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in density.state.items()})
-    context, _ = density.context_map.forward(m[:, None])
-    y = np.empty_like(z)
-    with torch.no_grad():
-        for start in range(0, len(z), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            parts = (torch.from_numpy(part[rows]).to(dtype) for part in (z, context))
-            y[rows] = network.from_latent(*parts).double().numpy()
-    return density.feature_map.inverse(y)
-
-
 def transport(
-    density: FlowDensity | InvertibleDensity,
+    density: InvertibleDensity,
     x: Float[np.ndarray, "n d"],
     m: Float[np.ndarray, " n"],
     to: Float[np.ndarray, " n"],
@@ -90,17 +51,17 @@ def transport(
     Rows that follow p(x | m) come out following p(x | m'); to its own m a row returns to itself.
 
     Args:
-        density: p(x | m), as in `from_latent`.
+        density: p(x | m) with a latent space and a way back.
         x: Features, shape (n, d).
         m: Their resonant feature, shape (n,).
         to: The m' to move to, shape (n,).
         start: The density that the rows follow, where it is another one; z is then taken from there.
 
     Raises:
-        DetectorError: the density has no way back, or rows came back not finite.
+        DetectorError: rows came back not finite.
         FeatureError: values not finite or outside the bounds.
     """
-    moved = from_latent(density, (density if start is None else start).to_latent(x, m), to)
+    moved = density.from_latent((density if start is None else start).to_latent(x, m), to)
     lost = np.flatnonzero(~np.isfinite(moved).all(axis=1))
     if len(lost):
         k = int(lost[0])
@@ -154,7 +115,7 @@ class FlowTransport:
         minimum: Fewest rows in the window, and in the sidebands.
     """
 
-    background: ConditionalFlow | FlowDensity | InvertibleDensity = field(default_factory=ConditionalFlow)
+    background: ConditionalFlow | InvertibleDensity = field(default_factory=ConditionalFlow)
     classifier: Classifier = field(default_factory=BoostedTrees)
     oversampling: int = 4
     folds: int = 5
@@ -166,7 +127,7 @@ class FlowTransport:
     def __post_init__(self) -> None:
         if self.oversampling < 1:
             raise DetectorError(f"expected oversampling of at least 1; got {self.oversampling}")
-        if not isinstance(self.background, ConditionalFlow | FlowDensity | InvertibleDensity):
+        if not isinstance(self.background, ConditionalFlow | InvertibleDensity):
             raise DetectorError(
                 f"transport needs a background with a latent space and a way back (to_latent, from_latent);"
                 f" got one of type {type(self.background).__name__}"
@@ -219,7 +180,7 @@ class FittedTransport(FittedTwoSample):
         background: p_background(x | m), which moves the rows.
     """
 
-    background: FlowDensity | InvertibleDensity = field(kw_only=True)
+    background: InvertibleDensity = field(kw_only=True)
 
     def transported(
         self, x: Float[np.ndarray, "n d"], m: Float[np.ndarray, " n"], to: Float[np.ndarray, " n"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 from astropy.table import Table, vstack
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from sky_patches.errors import MockError
 from sky_patches.mock.cone import Cone, Sightline
@@ -50,6 +50,15 @@ class Survey:
         if self.parallax_max is not None:
             kept &= np.asarray(observed["parallax"]) < self.parallax_max
         return kept
+
+    def contains(self, ra: Float[np.ndarray, " n"], dec: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """Which of the positions (degrees, shape (n,)) lie within the survey."""
+        return self.cone.contains(ra, dec)
+
+    def measure(self, stars: Table, rng: np.random.Generator) -> tuple[Table, Bool[np.ndarray, " n"]]:
+        """What is observed of true stars, and which of them enter the catalogue."""
+        observed = observe(stars, self.errors, rng)
+        return observed, self.selects(observed)
 
     @property
     def nearest_kpc(self) -> float:
@@ -119,8 +128,7 @@ def draw_background(survey: Survey, n: int, rng: np.random.Generator) -> tuple[T
         shares = rng.multinomial(size, expected / expected.sum())
         stars = vstack([_true_stars(line, int(k), rng) for line, k in zip(lines, shares, strict=True)])
         stars = stars[rng.permutation(size)]
-        seen = observe(stars, survey.errors, rng)
-        kept = survey.selects(seen)
+        seen, kept = survey.measure(stars, rng)
         truth.append(stars[kept])
         observed.append(seen[kept])
         found, tried = found + int(kept.sum()), tried + size

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from sky_patches.mock.populations import Population, galactocentric_positions
 from sky_patches.mock.ridge import absolute_magnitudes, distance_modulus, luminosity_count
+from sky_patches.mock.sightlines import cumulative_counts, draw_distances
 
 __all__ = ["Cone", "Sightline"]
 
@@ -88,10 +89,7 @@ class Sightline:
         distance = self._grid
         modulus = distance_modulus(distance)
         visible = luminosity_count(self.faint - modulus) - luminosity_count(self.bright - modulus)
-        xyz = galactocentric_positions(directions, np.broadcast_to(distance, (len(directions), self.steps)))
-        rate = self.population.local_fraction * self.population.law(xyz) * visible * distance**3
-        steps = 0.5 * (rate[:, 1:] + rate[:, :-1]) * np.log(distance[1] / distance[0])
-        return np.concatenate([np.zeros((len(rate), 1)), np.cumsum(steps, axis=1)], axis=1)
+        return cumulative_counts(self.population, directions, distance, visible)
 
     def counts(
         self, cap: Float[np.ndarray, " n"], azimuth: Float[np.ndarray, " n"]
@@ -136,7 +134,7 @@ class Sightline:
                 bound, chunks, found = 1.05 * peak, [], 0
                 continue
             taken = level < cumulative[:, -1]
-            distance = self._invert(cumulative[taken], rng)
+            distance = draw_distances(cumulative[taken], self._grid, rng)
             chunks.append((directions[taken], distance))
             found += len(distance)
         direction = np.concatenate([chunk[0] for chunk in chunks])[:n] if n else np.zeros((0, 3))
@@ -144,15 +142,3 @@ class Sightline:
         modulus = distance_modulus(distance)
         magnitudes = absolute_magnitudes(self.bright - modulus, self.faint - modulus, rng)
         return galactocentric_positions(direction, distance[:, None])[:, 0], distance, magnitudes
-
-    def _invert(
-        self, cumulative: Float[np.ndarray, "n k"], rng: np.random.Generator
-    ) -> Float[np.ndarray, " n"]:
-        """A distance for each row of cumulative counts: uniform in count, log-linear between grid points."""
-        level = cumulative[:, -1] * rng.random(len(cumulative))
-        right = np.clip((cumulative <= level[:, None]).sum(axis=1), 1, self.steps - 1)
-        rows = np.arange(len(cumulative))
-        low, high = cumulative[rows, right - 1], cumulative[rows, right]
-        part = (level - low) / np.maximum(high - low, np.finfo(np.float64).tiny)
-        log_distance = np.log(self._grid)
-        return np.exp(log_distance[right - 1] + part * (log_distance[right] - log_distance[right - 1]))

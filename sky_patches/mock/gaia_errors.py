@@ -71,7 +71,13 @@ class GaiaErrors:
         return np.hypot(self.photometric("bp", rp + bp_rp), self.photometric("rp", rp))
 
 
-def observe(stars: Table, errors: GaiaErrors, rng: np.random.Generator) -> Table:
+def observe(
+    stars: Table,
+    errors: GaiaErrors,
+    rng: np.random.Generator,
+    *,
+    observations: Float[np.ndarray, " n"] | float = 1.0,
+) -> Table:
     """What Gaia would list for true stars: true values plus Gaussian errors, with the errors as columns.
 
     Args:
@@ -79,12 +85,15 @@ def observe(stars: Table, errors: GaiaErrors, rng: np.random.Generator) -> Table
             a star.
         errors: the error model. Errors depend on the true magnitude; those of one star are uncorrelated.
         rng: source of randomness.
+        observations: number of observations of each star over the mean of the sky; all errors go as its
+            inverse square root.
 
     Returns:
         Table in the schema's names and units, row for row as `stars`, without source_id.
     """
     g, colour = np.asarray(stars["phot_g_mean_mag"]), np.asarray(stars["bp_rp"])
-    factor = np.exp(errors.spread * rng.normal(size=len(stars)))
+    depth = np.sqrt(observations)
+    factor = np.exp(errors.spread * rng.normal(size=len(stars))) / depth
     sigma = {name: factor * value for name, value in errors.astrometric(g).items()}
     noise = {name: value * rng.normal(size=len(stars)) for name, value in sigma.items()}
     to_degrees = 1.0 / 3.6e6
@@ -96,8 +105,8 @@ def observe(stars: Table, errors: GaiaErrors, rng: np.random.Generator) -> Table
         "pmra": stars["pmra"] + noise["pmra"],
         "pmdec": stars["pmdec"] + noise["pmdec"],
         **{f"{name}_error": value for name, value in sigma.items()},
-        "phot_g_mean_mag": g + errors.photometric("g", g) * rng.normal(size=len(stars)),
-        "bp_rp": colour + errors.colour(g, colour) * rng.normal(size=len(stars)),
+        "phot_g_mean_mag": g + errors.photometric("g", g) / depth * rng.normal(size=len(stars)),
+        "bp_rp": colour + errors.colour(g, colour) / depth * rng.normal(size=len(stars)),
         # Gaia DR2, field of Blanco 1: median RUWE 1.01, half of the 16 to 84 % range 0.07.
         "ruwe": 1.01 * np.exp(0.05 * rng.normal(size=len(stars))),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import astropy.units as u
@@ -33,6 +34,13 @@ def galactocentric_positions(
     directions: Float[np.ndarray, "n 3"], distance_kpc: Float[np.ndarray, "n k"]
 ) -> Float[np.ndarray, "n k 3"]:
     """Galactocentric positions in kpc of k distances along each of n ICRS unit vectors."""
+    sun, axes = _affine()
+    return sun + distance_kpc[..., None] * (directions @ axes)[:, None, :]
+
+
+@cache
+def _affine() -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, "3 3"]]:
+    """The Sun's position (kpc), and the images of the three ICRS unit vectors relative to it."""
     # The transformation is affine: the images of the Sun and of the three unit vectors determine it.
     base = SkyCoord(
         x=[0.0, 1.0, 0.0, 0.0] * u.kpc,
@@ -42,8 +50,7 @@ def galactocentric_positions(
         frame="icrs",
     ).transform_to(galactocentric_frame())
     images = base.cartesian.xyz.to_value(u.kpc).T
-    sun, axes = images[0], images[1:] - images[0]
-    return sun + distance_kpc[..., None] * (directions @ axes)[:, None, :]
+    return images[0], images[1:] - images[0]
 
 
 _R_SUN = 8.122

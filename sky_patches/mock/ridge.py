@@ -138,7 +138,7 @@ def ridge_slope(
     return _blend(_SLOPE(absolute_g), metallicity)
 
 
-def luminosity_count(absolute_g: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def luminosity_count(absolute_g: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Stars per kpc^3 brighter than M_G, where the thin disc has its density at the Sun.
 
     An approximate shape for an old population, the same for all metallicities: giants rise as 10^(0.32 M_G),
@@ -149,10 +149,10 @@ def luminosity_count(absolute_g: Float[np.ndarray, " n"]) -> Float[np.ndarray, "
     young stars near the plane are in it, which a single exponential disc would carry up to a kiloparsec.
 
     Args:
-        absolute_g: absolute G magnitudes, shape (n,); outside `LUMINOSITY_RANGE` the count is constant.
+        absolute_g: absolute G magnitudes, of any shape; outside `LUMINOSITY_RANGE` the count is constant.
 
     Returns:
-        Cumulative number density in kpc^-3, shape (n,).
+        Cumulative number density in kpc^-3, of the same shape.
     """
     return np.interp(absolute_g, _MAGNITUDES, _CUMULATIVE)
 

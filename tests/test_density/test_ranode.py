@@ -35,8 +35,9 @@ from density.detectors.gaussian_signal import (
     weighted_gaussian,
 )
 from density.detectors.ranode import FittedRAnode, RAnode
-from density.detectors.residual import ResonantDensity, leading_rows
+from density.detectors.residual import leading_rows
 from density.detectors.scouting import Neighbourhoods, best_start
+from density.detectors.window_background import ResonantDensity
 
 TOYS = {2: GaussianToy(2, signal=250, background=36_000), 4: GaussianToy(4, 300, 36_000, spread=0.3)}
 FLOW = ConditionalFlow(layers=2, hidden=16, epochs=25, batch_size=128, learning_rate=5e-3, patience=6)
@@ -297,6 +298,10 @@ def test_a_row_that_the_background_flow_denies_does_not_outweigh_the_signal() ->
     changed = replace(recipe(toy, rounds=1), background=Denying(2))
     found = changed.fit(x, m, WINDOW, seed=2)
     assert found.fraction == pytest.approx(fitted(2).fraction, rel=0.15)
+    assert found.out_of_fold[victim] < 10
+    assert found.log_ratio(x[victim], m[victim]) < 10
+    # The control: by the background as it is, the row would count as thousands.
+    assert -Denying(2).log_prob(x[victim], m[victim]) > 100
 
 
 def test_leading_rows_sum_to_what_was_asked_and_are_the_highest() -> None:

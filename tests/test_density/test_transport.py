@@ -10,7 +10,7 @@ from gaussian_toy import WINDOW, ExactBackground, GaussianToy
 from sklearn.metrics import roc_auc_score
 
 from density import BoostedTrees, Cathode, ConditionalFlow, Detector, DetectorError, FittedDetector
-from density.detectors.transport import FlowTransport, from_latent, nearest_rows, transport
+from density.detectors.transport import FlowTransport, nearest_rows, transport
 from density.mlp import Mlp
 
 TREES = BoostedTrees(members=2)
@@ -52,7 +52,7 @@ def test_a_fitted_flow_moves_rows_to_the_density_at_their_new_m_and_back() -> No
     flow = SMALL.fit(x, m, seed=1)
     to = np.random.default_rng(0).uniform(WINDOW.low, WINDOW.high, len(m))
     moved = transport(flow, x, m, to)
-    np.testing.assert_allclose(from_latent(flow, flow.to_latent(x, m), m), x, atol=2e-3)
+    np.testing.assert_allclose(flow.from_latent(flow.to_latent(x, m), m), x, atol=2e-3)
     np.testing.assert_allclose(transport(flow, moved, to, m), x, atol=2e-2)
     np.testing.assert_allclose(transport(toy_way_back(toy), x, m, to), x + shift(toy, to - m), atol=1e-12)
     residual = moved - shift(toy, to)
@@ -123,9 +123,6 @@ def test_mistakes_are_refused() -> None:
     with pytest.raises((DetectorError, TypeError)):
         FlowTransport(ExactBackground(2))
     x, m, _ = GaussianToy(2).draw(1)
-    unconditional = ConditionalFlow(layers=1, hidden=4, epochs=1).fit(x[:500], seed=1)
-    with pytest.raises(DetectorError, match=r"conditional FlowDensity, or .* from_latent"):
-        from_latent(unconditional, np.zeros((1, 2)), np.zeros(1))
     with pytest.raises(DetectorError, match="not finite after transport"):
         FlowTransport(Lost(2)).fit(x, m, WINDOW, seed=1)
     with pytest.raises(DetectorError, match="500 rows or more"):
