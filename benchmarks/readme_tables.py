@@ -1,4 +1,4 @@
-"""Write the tables of README.md from the committed results, so that no number there is typed by hand.
+"""Write the tables of README.md and docs/ from the committed results: no number there is typed by hand.
 
 Each table stands between `<!-- name -->` and `<!-- end -->`. --check only says whether they are up to date.
 """
@@ -115,40 +115,129 @@ def _positions(record: Record) -> str:
     return indented + _made(record)
 
 
+def _store(record: Record) -> str:
+    names = {"ours": "this store", "lsdb": "lsdb", "pyarrow": "pyarrow, full scan"}
+    rows = [
+        [names[row["reader"]], f"{row['warm_s']:.3f}", f"{row['cold_s']:.2f}", f"{row['read_MB']:.0f}"]
+        for row in record["rows"]
+    ]
+    text = (
+        f"\n\nA store of {record['store_stars'] / 1e6:.0f} million mock stars in {record['partitions']} "
+        f"partitions, a cone of 15 degrees with {record['patch_stars']:,} stars. Written at "
+        f"{record['append_stars_s'] / 1e3:.0f} thousand stars/s, verified at "
+        f"{record['verify_stars_s'] / 1e6:.1f} million/s."
+    )
+    return _table(["reader", "seconds", "first time", "MB read"], rows) + text + _made(record)
+
+
+def _detectors(record: Record) -> str:
+    settings = ("plain", "shifted", "noise")
+    found = {(row["detector"], row["setting"]): row for row in record["rows"]}
+    rows = []
+    for name in dict.fromkeys(row["detector"] for row in record["rows"]):
+        cells = []
+        for setting in settings:
+            row = found.get((name, setting))
+            few = "" if row is None or row["seeds"] == 10 else f", {row['seeds']} seeds"
+            cells.append(
+                "-" if row is None
+                else f"{row['max_sic']:.1f} ({row['max_sic_low']:.1f} to {row['max_sic_high']:.1f}{few})"
+            )  # fmt: skip
+        plain = found.get((name, "plain"))
+        rows.append([name, *cells, "-" if plain is None else f"{plain['seconds']:.0f}"])
+    columns = ["detector", "as they are", "shifted with m", "ten noise features", "seconds"]
+    return _table(columns, rows) + _made(record)
+
+
+def _fractions(record: Record) -> str:
+    rows = [
+        [
+            str(row["features"]), f"{row['injected']:.1%}", f"{row['mean']:.2%}", f"{row['median_error']:.2%}",
+            f"{row['within_1']:.0%}", f"{row['within_2']:.0%}", f"{row['oracle_within_1']:.0%}",
+            f"{row['found']:.0%}",
+        ]
+        for row in record["rows"]
+    ]  # fmt: skip
+    columns = [
+        "features", "injected", "mean found", "median error", "within 1 error", "within 2", "oracle within 1",
+        "detected",
+    ]  # fmt: skip
+    return _table(columns, rows) + f"\n\n{record['rows'][0]['draws']} draws each." + _made(record)
+
+
+def _bumps(record: Record) -> str:
+    rows = [
+        [
+            row["experiment"], row["estimate"], str(row["count"]), _uniform(row["ks_p"]),
+            f"{row['mean_z']:+.2f}", f"{row['std_z']:.2f}",
+        ]
+        for row in record["rows"]
+    ]  # fmt: skip
+    columns = ["scores", "p-value from", "experiments", "KS p", "mean of z", "width of z"]
+    return _table(columns, rows) + _made(record)
+
+
+def _uniform(p: float) -> str:
+    return f"{p:.2f}" if p > 0.005 else f"{p:.0e}"
+
+
+def _windows(record: Record) -> str:
+    rows = [
+        [
+            f"{row['significance']:g}", row["scheme"], f"{row['max_sic_ratio']:.2f} +- {row['ratio_error']:.2f}",
+            "-" if row["fewer_passes"] is None else f"{row['fewer_passes']:.1f}",
+        ]
+        for row in record["rows"] if row.get("scheme")
+    ]  # fmt: skip
+    columns = ["stream's S/sqrt(B)", "scheme", "max SIC over one by one", "fewer star-passes"]
+    return _table(columns, rows) + _made(record)
+
+
 TABLES: dict[str, Callable[[Record], str]] = {
     "gd1_strip": _gd1,
     "demo_sky": _demo,
     "flow_speed": _speed,
     "positions_in_score": _positions,
+    "store": _store,
+    "detectors": _detectors,
+    "fraction_coverage": _fractions,
+    "bump_hunt": _bumps,
+    "windows_together": _windows,
+}
+
+DOCUMENTS: dict[str, tuple[str, ...]] = {
+    "README.md": ("gd1_strip", "demo_sky", "flow_speed", "positions_in_score", "store"),
+    "docs/density.md": ("detectors", "fraction_coverage", "bump_hunt", "windows_together"),
 }
 
 
-def filled(text: str) -> str:
-    """README text with every table made anew from the results."""
-    for name, make in TABLES.items():
-        table = make(json.loads((RESULTS / f"{name}.json").read_text()))
+def filled(text: str, names: Sequence[str]) -> str:
+    """A document with each of its tables made anew from the results."""
+    for name in names:
+        table = TABLES[name](json.loads((RESULTS / f"{name}.json").read_text()))
         block = f"<!-- {name} -->\n{table}\n<!-- end -->"
         text, count = re.subn(
             rf"<!-- {name} -->\n.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S
         )
         if count != 1:
-            raise SystemExit(f"README.md must hold the table {name!r} once; found {count}")
+            raise SystemExit(f"the document must hold the table {name!r} once; found {count}")
     return text
 
 
 def main() -> None:
     """Fill the tables, or check them."""
-    readme = ROOT / "README.md"
-    before = readme.read_text()
-    after = filled(before)
-    if "--check" in sys.argv:
-        if after != before:
+    for document, names in DOCUMENTS.items():
+        path = ROOT / document
+        before = path.read_text()
+        after = filled(before, names)
+        if "--check" not in sys.argv:
+            path.write_text(after)
+        elif after != before:
             raise SystemExit(
-                "README.md is not up to date with benchmarks/results: run benchmarks/readme_tables.py"
+                f"{document} is not up to date with benchmarks/results: run benchmarks/readme_tables.py"
             )
-        print("README.md agrees with benchmarks/results")
-        return
-    readme.write_text(after)
+        else:
+            print(f"{document} agrees with benchmarks/results")
 
 
 if __name__ == "__main__":

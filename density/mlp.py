@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from math import isfinite
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -14,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from density.classifiers import balanced_weights, checked_classes
-from density.errors import DetectorError, TrainingError
+from density.errors import DetectorError
 from density.seeds import child_seed
+from density.small_networks import FittedNetworks, seeded_network, standardisation, train_network
 
 __all__ = ["FittedMlp", "Mlp"]
 
@@ -80,103 +79,44 @@ class Mlp:
             TrainingError: the loss was not finite, with two seeds.
         """
         x, y, weights = checked_classes(x, y, weights)
-        mean, spread = x.mean(axis=0), x.std(axis=0)
-        spread = np.where(spread > 0, spread, 1.0)
+        mean, spread = standardisation(x)
         inputs = torch.from_numpy((x - mean) / spread).float()
         target = torch.from_numpy(y).float()
         balanced = torch.from_numpy(balanced_weights(y, weights)).float()
-        states = tuple(
-            self._member(inputs, target, balanced, child_seed(seed, "member", k)) for k in range(self.members)
-        )
+
+        def loss(model: nn.Module, rows: Tensor) -> Tensor:
+            logits = model(inputs[rows])[:, 0]
+            return F.binary_cross_entropy_with_logits(logits, target[rows], balanced[rows])
+
+        seeds = [child_seed(seed, "member", k) for k in range(self.members)]
+        states = tuple(train_network(self, inputs, loss, seed=member) for member in seeds)
         return FittedMlp(self, mean, spread, states)
 
     def build(self, width: int, seed: int) -> nn.Sequential:
         """An untrained network; the global random state is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed % 2**63)
-            layers: list[nn.Module] = []
-            for units in self.hidden:
-                layers += [nn.Linear(width, units), nn.SiLU()]
-                width = units
-            return nn.Sequential(*layers, nn.Linear(width, 1))
 
-    def _member(self, x: Tensor, y: Tensor, weights: Tensor, seed: int) -> dict[str, np.ndarray]:
-        for attempt in range(2):
-            state = self._attempt(x, y, weights, child_seed(seed, "attempt", attempt))
-            if state is not None:
-                return {name: value.numpy() for name, value in state.items()}
-        raise TrainingError(
-            f"the classifier's loss was not finite with two seeds, at rate {self.learning_rate:g}; the most"
-            f" extreme input lies {float(x.abs().max()):.1f} standard deviations out"
-        )
+        def layers() -> list[nn.Module]:
+            widths = (width, *self.hidden)
+            hidden = [(nn.Linear(*pair), nn.SiLU()) for pair in pairwise(widths)]
+            return [*chain.from_iterable(hidden), nn.Linear(widths[-1], 1)]
 
-    def _attempt(self, x: Tensor, y: Tensor, weights: Tensor, seed: int) -> dict[str, Tensor] | None:
-        """Weights of the epoch of lowest validation loss; None once a loss is not finite."""
-        random = np.random.default_rng(np.random.SeedSequence(seed))
-        split = torch.from_numpy(random.permutation(len(x)))
-        held_out = min(max(1, round(self.validation_fraction * len(x))), len(x) - 1)
-        validation, training = split[:held_out], split[held_out:]
-        model = self.build(x.shape[1], seed)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
-        )
-        best, best_epoch, state = float("inf"), 0, None
-        for epoch in range(self.epochs):
-            order = training[torch.from_numpy(random.permutation(len(training)))]
-            # Batches of equal size: a last batch of a few rows would kick the weights at full rate.
-            for rows in torch.tensor_split(order, -(-len(order) // self.batch_size)):
-                optimizer.zero_grad(set_to_none=True)
-                _loss(model, x[rows], y[rows], weights[rows]).backward()
-                optimizer.step()
-            with torch.no_grad():
-                loss = float(_loss(model, x[validation], y[validation], weights[validation]))
-            if not isfinite(loss):
-                return None
-            if loss < best:
-                best, best_epoch = loss, epoch
-                state = {name: value.clone() for name, value in model.state_dict().items()}
-            elif epoch - best_epoch >= self.patience:
-                break
-        return state
-
-
-def _loss(model: nn.Module, x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
-    return F.binary_cross_entropy_with_logits(model(x)[:, 0], y, weights)
+        return seeded_network(layers, seed)
 
 
 @dataclass(frozen=True, eq=False)
-class FittedMlp:
+class FittedMlp(FittedNetworks):
     """Fitted members; picklable.
 
     Args:
-        recipe: What it was fitted with.
-        mean: Mean of each input.
-        spread: Standard deviation of each input.
-        states: Weights of each member by name.
+        recipe, mean, spread, states: as in `FittedNetworks`.
     """
-
-    recipe: Mlp
-    mean: Float[np.ndarray, " d"]
-    spread: Float[np.ndarray, " d"]
-    states: tuple[Mapping[str, np.ndarray], ...]
-
-    @cached_property
-    def _networks(self) -> tuple[nn.Sequential, ...]:
-        networks = tuple(self.recipe.build(len(self.mean), 0) for _ in self.states)
-        for network, state in zip(networks, self.states, strict=True):
-            network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})
-            network.eval().requires_grad_(False)
-        return networks
-
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_networks"}
 
     def log_odds(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Mean over the members of ln p(x | 1) / p(x | 0), shape (n,)."""
-        inputs = torch.from_numpy((np.asarray(x, dtype=np.float64) - self.mean) / self.spread).float()
+        inputs = self.inputs(x)
         total = torch.zeros(len(inputs), dtype=torch.float64)
         for start in range(0, len(inputs), _EVALUATION_ROWS):
             rows = slice(start, start + _EVALUATION_ROWS)
-            for network in self._networks:
+            for network in self.networks:
                 total[rows] += network(inputs[rows])[:, 0].double()
         return (total / len(self.states)).numpy()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from math import isfinite
 
 import numpy as np
 import torch
@@ -14,8 +11,9 @@ from torch import Tensor, nn
 
 from density.detectors.contract import WindowedRows, score_inside
 from density.detectors.crossfit import cross_fit, folds_of
-from density.errors import DetectorError, TrainingError
+from density.errors import DetectorError
 from density.seeds import child_seed
+from density.small_networks import FittedNetworks, seeded_network, standardisation, train_network
 from density.windows import Window
 
 __all__ = ["Autoencoder", "FittedAutoencoder", "Reconstruction"]
@@ -118,57 +116,24 @@ class Autoencoder:
     def build(self, features: int, seed: int) -> nn.Sequential:
         """An untrained network; the global random state is left as it was."""
         narrow = self.width(features)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed % 2**63)
-            return nn.Sequential(
+        return seeded_network(
+            lambda: [
                 nn.Linear(features, self.hidden), nn.SiLU(), nn.Linear(self.hidden, narrow),
                 nn.Linear(narrow, self.hidden), nn.SiLU(), nn.Linear(self.hidden, features),
-            )  # fmt: skip
+            ],
+            seed,
+        )  # fmt: skip
 
     def _reconstruction(self, x: np.ndarray, seed: int) -> Reconstruction:
-        mean, spread = x.mean(axis=0), x.std(axis=0)
-        spread = np.where(spread > 0, spread, 1.0)
+        mean, spread = standardisation(x)
         inputs = torch.from_numpy((x - mean) / spread).float()
+
+        def loss(model: nn.Module, rows: Tensor) -> Tensor:
+            return _errors(model, inputs[rows]).mean()
+
         seeds = [child_seed(seed, "member", k) for k in range(self.members)]
-        return Reconstruction(self, mean, spread, tuple(self._member(inputs, s) for s in seeds))
-
-    def _member(self, x: Tensor, seed: int) -> dict[str, np.ndarray]:
-        for attempt in range(2):
-            state = self._attempt(x, child_seed(seed, "attempt", attempt))
-            if state is not None:
-                return {name: value.numpy() for name, value in state.items()}
-        raise TrainingError(
-            f"the autoencoder's loss was not finite with two seeds, at rate {self.learning_rate:g}; the most"
-            f" extreme feature lies {float(x.abs().max()):.1f} standard deviations out"
-        )
-
-    def _attempt(self, x: Tensor, seed: int) -> dict[str, Tensor] | None:
-        """Weights of the epoch of lowest validation loss; None once a loss is not finite."""
-        random = np.random.default_rng(np.random.SeedSequence(seed))
-        split = torch.from_numpy(random.permutation(len(x)))
-        held_out = min(max(1, round(self.validation_fraction * len(x))), len(x) - 1)
-        validation, training = x[split[:held_out]], x[split[held_out:]]
-        model = self.build(x.shape[1], seed)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
-        )
-        best, best_epoch, state = float("inf"), 0, None
-        for epoch in range(self.epochs):
-            order = torch.from_numpy(random.permutation(len(training)))
-            for rows in torch.tensor_split(order, -(-len(order) // self.batch_size)):
-                optimizer.zero_grad(set_to_none=True)
-                _errors(model, training[rows]).mean().backward()
-                optimizer.step()
-            with torch.no_grad():
-                loss = float(_errors(model, validation).mean())
-            if not isfinite(loss):
-                return None
-            if loss < best:
-                best, best_epoch = loss, epoch
-                state = {name: value.clone() for name, value in model.state_dict().items()}
-            elif epoch - best_epoch >= self.patience:
-                break
-        return state
+        states = tuple(train_network(self, inputs, loss, seed=member) for member in seeds)
+        return Reconstruction(self, mean, spread, states)
 
 
 def _errors(model: nn.Module, x: Tensor) -> Tensor:
@@ -177,31 +142,12 @@ def _errors(model: nn.Module, x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Reconstruction:
+class Reconstruction(FittedNetworks):
     """Trained networks of one fold; picklable.
 
     Args:
-        recipe: What they were trained with.
-        mean: Mean of each feature.
-        spread: Standard deviation of each feature.
-        states: Weights of each network by name.
+        recipe, mean, spread, states: as in `FittedNetworks`.
     """
-
-    recipe: Autoencoder
-    mean: Float[np.ndarray, " d"]
-    spread: Float[np.ndarray, " d"]
-    states: tuple[Mapping[str, np.ndarray], ...]
-
-    @cached_property
-    def _networks(self) -> tuple[nn.Sequential, ...]:
-        networks = tuple(self.recipe.build(len(self.mean), 0) for _ in self.states)
-        for network, state in zip(networks, self.states, strict=True):
-            network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})
-            network.eval().requires_grad_(False)
-        return networks
-
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_networks"}
 
     def error(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Mean squared error of the standardised features, the mean over the networks.
@@ -209,8 +155,8 @@ class Reconstruction:
         Args:
             x: Features, shape (n, d).
         """
-        inputs = torch.from_numpy((x - self.mean) / self.spread).float()
-        errors = torch.stack([_errors(network, inputs).double() for network in self._networks])
+        inputs = self.inputs(x)
+        errors = torch.stack([_errors(network, inputs).double() for network in self.networks])
         return errors.mean(dim=0).numpy()
 
 

@@ -52,7 +52,9 @@ def _refresh(program: str, service: Service, store: Path) -> Iterator[subprocess
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _alive_until(process: subprocess.Popen[str], store: Path, before: int, life: float) -> bool:
