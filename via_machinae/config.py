@@ -101,7 +101,8 @@ class TilingConfig(_Section):
         centres: "rings" of Galactic latitude, or a "healpix" grid.
         exclude: circles left out; None: the Magellanic Clouds. An empty list leaves nothing out.
         dust: a HEALPix FITS map of E(B-V) in mag; sky above `dust_limit` is left out.
-        min_fill: a patch is scanned if the store has stars in this share of its fiducial circle.
+        min_fill: at the border of the store a patch shrinks to what is filled; it is scanned down to this
+            share of the fiducial radius.
     """
 
     radius: Annotated[float, Field(gt=0, le=30)] = 15.0

@@ -83,7 +83,7 @@ def geometries(store: CatalogStore, config: Config) -> list[PatchGeometry]:
 
 def _unmasked(store: CatalogStore, config: Config) -> list[PatchGeometry]:
     if config.tiling is not None:
-        return [patch.geometry for patch in occupied(store, config.tiling)]
+        return occupied(store, config.tiling)
     if config.patches:
         return [_geometry(patch) for patch in config.patches]
     return [natural_patch(store, name="all")]

@@ -9,11 +9,11 @@ import pytest
 
 from sky_patches import CatalogStore, PatchGeometry, star_table
 from sky_patches.footprints import WithHoles
-from sky_patches.tiling.zones import from_galactic
+from sky_patches.tiling.zones import Zone, from_galactic
 from via_machinae import Run, RunError
 from via_machinae.config import Config, TilingConfig, config_from
 from via_machinae.patch_stars import geometries, load_patch
-from via_machinae.tiling import filled_share, masks_of, occupied, tiling_of
+from via_machinae.tiling import filled_radius, masks_of, occupied, tiling_of
 
 CENTRE = (205.5, 28.4)  # the globular cluster NGC 5272
 
@@ -62,40 +62,51 @@ def test_only_patches_that_the_store_fills_are_scanned(wide):
     tiling = tiling_of(settings)
     assert 0 < len(found) < len(tiling) / 4
     for patch in found:
-        assert settings.min_fill <= patch.filled <= 1.0
-        assert (patch.geometry.footprint.radius, patch.geometry.fiducial_deg) == (15.0, 10.0)
-    names = {patch.geometry.name for patch in found}
+        assert settings.min_fill * settings.fiducial <= patch.footprint.radius <= settings.radius
+        assert patch.fiducial_deg == min(settings.fiducial, patch.footprint.radius)
+    names = {patch.name for patch in found}
     # Patches whose fiducial circle lies well inside the store are among them, those outside are not.
     middle = PatchGeometry.circle("middle", *CENTRE, 1.0).frame
     for tile in tiling.tiles:
         phi1, phi2 = middle.project_positions(tile.ra, tile.dec)
         distance = np.degrees(np.arccos(np.cos(np.radians(phi1)) * np.cos(np.radians(phi2))))
-        assert tile.name in names or distance > 16.0
-        assert tile.name not in names or distance < 36.0
+        # The store reaches 26 deg.
+        assert tile.name in names or distance > 14.0
+        assert tile.name not in names or distance < 18.1
+        assert all(distance + patch.footprint.radius < 26.4 for patch in found if patch.name == tile.name)
     with_any = occupied(wide, TilingConfig(min_fill=0.0))
-    assert names < {patch.geometry.name for patch in with_any}
+    assert names < {patch.name for patch in with_any}
 
 
 def test_a_store_that_fills_no_patch_says_what_to_do(tmp_path):
     small = make_store(tmp_path / "store", 2.0, n=500)
-    with pytest.raises(RunError, match=r"fill no patch of the tiling to 80%.*fullest: l.*min_fill"):
+    with pytest.raises(RunError, match=r"fill no patch of the tiling to 8.0 deg.*fullest: l.*min_fill"):
         occupied(small, TilingConfig())
 
 
-def test_the_filled_share_is_that_of_the_kept_sky():
-    recipe = tiling_of(TilingConfig()).recipe
+@pytest.mark.parametrize("n", [1500, 40_000])
+def test_the_filled_circle_stops_at_the_edge_of_the_stars(n: int):
     rng = np.random.default_rng(1)
-    lon, lat = (
-        rng.uniform(0, 40, 40_000),
-        np.degrees(np.arcsin(rng.uniform(np.sin(np.radians(20)), 1, 40_000))),
+    lat = np.degrees(np.arcsin(rng.uniform(np.sin(np.radians(20)), 1, n)))
+    ra, dec = from_galactic(rng.uniform(0, 60, n), lat)
+    inner, outer = (
+        tuple(float(v[0]) for v in from_galactic(np.array([30.0]), np.array([b]))) for b in (40.0, 27.0)
     )
-    ra, dec = from_galactic(lon, lat)
-    centre = tuple(float(angle[0]) for angle in from_galactic(np.array([20.0]), np.array([25.0])))
-    # The circle reaches below |b| = 20 deg, where there are no stars and no kept sky either.
-    assert filled_share(ra, dec, recipe, centre) > 0.97
-    half = lon < 20.0
-    assert filled_share(ra[half], dec[half], recipe, centre) == pytest.approx(0.5, abs=0.1)
-    assert filled_share(ra[:0], dec[:0], recipe, centre) == 0.0
+    assert filled_radius(ra, dec, inner, 12.0) == 12.0
+    # The second circle reaches below |b| = 20 deg, 7 deg away, where there are no stars: it stops there, or a
+    # pixel before.
+    found = filled_radius(ra, dec, outer, 12.0)
+    assert (6.0 if n > 10_000 else 4.5) < found < 7.2
+    assert filled_radius(ra[:0], dec[:0], inner, 12.0) == 0.0
+
+
+def test_an_excluded_zone_is_no_edge():
+    rng = np.random.default_rng(2)
+    ra, dec = rng.uniform(80, 120, 40_000), np.degrees(np.arcsin(rng.uniform(-0.3, 0.3, 40_000)))
+    zone = Zone("cloud", 104.0, 2.0, 2.0, "test")
+    outside = np.hypot(ra - zone.ra, dec - zone.dec) > zone.radius
+    assert filled_radius(ra[outside], dec[outside], (100.0, 0.0), 10.0, [zone]) == 10.0
+    assert filled_radius(ra[outside], dec[outside], (100.0, 0.0), 10.0) < 4.5  # the control
 
 
 def test_masks_come_with_a_tiling_and_can_be_had_or_left_out_without():
@@ -160,4 +171,4 @@ def test_pierced_and_fiducial_patches_survive_a_run_directory(tmp_path, wide):
     opened.require(settings, "x")
     with pytest.raises(RunError, match="changed: tiling"):
         opened.require(Config(), "x")
-    assert json.loads((run.path / "run.json").read_text())["patches"][0]["fiducial_deg"] == 10.0
+    assert json.loads((run.path / "run.json").read_text())["patches"][0]["fiducial_deg"] <= 10.0
