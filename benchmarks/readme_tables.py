@@ -138,7 +138,11 @@ def _detectors(record: Record) -> str:
         cells = []
         for setting in settings:
             row = found.get((name, setting))
-            few = "" if row is None or row["seeds"] == 10 else f", {row['seeds']} seeds"
+            few = (
+                ""
+                if row is None or row["seeds"] == 10
+                else f", {row['seeds']} seed{'s' * (row['seeds'] > 1)}"
+            )
             cells.append(
                 "-" if row is None
                 else f"{row['max_sic']:.1f} ({row['max_sic_low']:.1f} to {row['max_sic_high']:.1f}{few})"
@@ -147,6 +151,23 @@ def _detectors(record: Record) -> str:
         rows.append([name, *cells, "-" if plain is None else f"{plain['seconds']:.0f}"])
     columns = ["detector", "as they are", "shifted with m", "ten noise features", "seconds"]
     return _table(columns, rows) + _made(record)
+
+
+def _fractions(record: Record) -> str:
+    rows = [
+        [
+            str(row["features"]), f"{row['injected']:.1%}",
+            f"{row['mean']:.2%}", f"{row['median_error']:.2%}",
+            f"{row['within_1']:.0%}", f"{row['within_2']:.0%}", f"{row['oracle_within_1']:.0%}",
+            f"{row['found']:.0%}",
+        ]
+        for row in record["rows"]
+    ]  # fmt: skip
+    columns = [
+        "features", "injected", "mean found", "median error", "within 1 error", "within 2", "oracle within 1",
+        "detected",
+    ]  # fmt: skip
+    return _table(columns, rows) + f"\n\n{record['rows'][0]['draws']} draws each." + _made(record)
 
 
 def _bumps(record: Record) -> str:
@@ -162,6 +183,8 @@ def _bumps(record: Record) -> str:
 
 
 def _uniform(p: float) -> str:
+    if p < 1e-99:
+        return "below 1e-99"
     return f"{p:.2f}" if p > 0.005 else f"{p:.0e}"
 
 
@@ -194,13 +217,14 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "positions_in_score": _positions,
     "store": _store,
     "detectors": _detectors,
+    "fraction_coverage": _fractions,
     "bump_hunt": _bumps,
     "windows_together": _windows,
 }
 
 DOCUMENTS: dict[str, tuple[str, ...]] = {
     "README.md": ("gd1_strip", "demo_sky", "flow_speed", "positions_in_score", "store"),
-    "docs/density.md": ("detectors", "bump_hunt", "windows_together"),
+    "docs/density.md": ("detectors", "fraction_coverage", "bump_hunt", "windows_together"),
 }
 
 
