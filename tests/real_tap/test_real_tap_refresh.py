@@ -36,6 +36,7 @@ def test_the_whole_sky_splits_where_it_is_crowded_and_a_second_run_asks_nothing(
     service: Service, store: Path
 ):
     assert max(len(within(rows_of_dr3(), [pixel])) for pixel in WHOLE_SKY) > service.row_limit
+    there = service.jobs()
     with FaultProxy(service.url) as proxy:
         report = run(store, proxy.url, "sky", order=0)
         asked = _jobs_asked(proxy)
@@ -46,7 +47,9 @@ def test_the_whole_sky_splits_where_it_is_crowded_and_a_second_run_asks_nothing(
         before = len(proxy.plan.log)
         again = run(store, proxy.url, "sky", order=0)
         assert len(proxy.plan.log) == before and again.fetched == 0
-    assert service.jobs() == {}, "jobs were left on the service"
+    # Deleting a job is a courtesy, tried once: a busy service may miss it, and then the log says so.
+    left = set(service.jobs()) - set(there)
+    assert [job for job in left if f"job {job} could not be deleted" not in log_of(store)] == []
     assert_store_holds(store, WHOLE_SKY)
 
 
