@@ -55,15 +55,20 @@ class InBall:
         radius: Radius of the ball, the same for all its coordinates.
         centre: This coordinate of the ball's centre.
         ball: Name that joins the coordinates.
+        core: Distance from the centre beyond which the map of the ball is logarithmic, for densities with
+            heavy tails; None: no such distance. The same for all coordinates.
     """
 
     radius: float
     centre: float = 0.0
     ball: str = "ball"
+    core: float | None = None
 
     def __post_init__(self) -> None:
         if not (isfinite(self.radius) and self.radius > 0):
             raise FeatureError(f"ball {self.ball!r} needs a positive radius; got {self.radius}")
+        if self.core is not None and not (isfinite(self.core) and self.core > 0):
+            raise FeatureError(f"ball {self.ball!r} needs a positive core, or none; got {self.core}")
 
 
 Bound = Unbounded | Irregular | AtLeast | AtMost | Interval | InBall
@@ -80,7 +85,8 @@ class Bounds:
         names: Names, one per column; made up where left out.
 
     Raises:
-        FeatureError: names and bounds differ in number, or coordinates of one ball disagree on its radius.
+        FeatureError: names and bounds differ in number, or coordinates of one ball disagree on its radius
+            or core.
     """
 
     features: tuple[Bound, ...]
@@ -94,11 +100,12 @@ class Bounds:
                 f"expected one name per bound; got {len(self.names)} names, {len(self.features)} bounds"
             )
         for ball, columns in self.balls().items():
-            radii = {self.features[k].radius for k in columns}
-            if len(radii) > 1:
-                raise FeatureError(
-                    f"coordinates of ball {ball!r} must agree on its radius; got {sorted(radii)}"
-                )
+            for size in ("radius", "core"):
+                sizes = {getattr(self.features[k], size) for k in columns}
+                if len(sizes) > 1:
+                    raise FeatureError(
+                        f"coordinates of ball {ball!r} must agree on its {size}; got {sorted(sizes, key=str)}"
+                    )
 
     @classmethod
     def unbounded(cls, width: int) -> Bounds:

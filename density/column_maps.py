@@ -144,14 +144,16 @@ class Edge:
 
 @dataclass(frozen=True)
 class Ball:
-    """y = q atanh(|q|) / |q|, q = (x - centre) / radius: an open ball in k dimensions onto R^k.
+    """u = q atanh(|q|) / |q|, q = (x - centre) / radius: an open ball in k dimensions onto R^k.
 
-    ln|det dy/dx| = -ln(1 - q^2) + (k - 1) ln(atanh(q)/q) - k ln(radius), a power series in q^2 near the
-    centre, so that the map is smooth there too.
+    ln|det du/dx| = -ln(1 - q^2) + (k - 1) ln(atanh(q)/q) - k ln(radius), a power series in q^2 near the
+    centre, so that the map is smooth there too. Without a core y = u; with one y = u asinh(|t|) / |t|,
+    t = u radius / core, linear within the core and logarithmic outside, for densities with heavy tails.
     """
 
     centre: tuple[float, ...]
     radius: float
+    core: float | None = None
     kind: ClassVar[str] = "ball"
 
     @property
@@ -164,9 +166,19 @@ class Ball:
         q2 = (q * q).sum(dim=1)
         stretch = _atanh_ratio(q2)
         log_det = -torch.log1p(-q2) + (self.width - 1) * torch.log(stretch) - self.width * log(self.radius)
-        return q * stretch[:, None], log_det
+        u = q * stretch[:, None]
+        if self.core is None:
+            return u, log_det
+        t = u * (self.radius / self.core)
+        t2 = (t * t).sum(dim=1)
+        pull = _asinh_ratio(t2)
+        log_det = log_det - 0.5 * torch.log1p(t2) + (self.width - 1) * torch.log(pull)
+        return u * pull[:, None], log_det
 
     def inverse(self, y: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        if self.core is not None:
+            s = y * (self.radius / self.core)
+            y = y * _sinh_ratio((s * s).sum(dim=1))[:, None]
         shrink = _tanh_ratio((y * y).sum(dim=1))
         return y.new_tensor(self.centre) + self.radius * y * shrink[:, None]
 
@@ -191,6 +203,23 @@ def _tanh_ratio(r2: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     near = r2 < 2e-3
     r = torch.sqrt(torch.where(near, torch.ones_like(r2), r2))
     return torch.where(near, series, torch.tanh(r) / r)
+
+
+def _asinh_ratio(t2: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """asinh(t)/t as a function of t^2, smooth at 0."""
+    series = 1 + t2 * (-1 / 6 + t2 * (3 / 40 + t2 * (-5 / 112 + t2 * (35 / 1152 - t2 * 63 / 2816))))
+    near = t2 < 2e-3
+    t = torch.sqrt(torch.where(near, torch.ones_like(t2), t2))
+    return torch.where(near, series, torch.asinh(t) / t)
+
+
+def _sinh_ratio(s2: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """sinh(s)/s as a function of s^2, smooth at 0."""
+    series = 1 + s2 * (1 / 6 + s2 * (1 / 120 + s2 * (1 / 5040 + s2 / 362880)))
+    near = s2 < 2e-3
+    # So far out the ball's edge is reached to rounding; beyond, squares would overflow.
+    s = torch.sqrt(torch.where(near, torch.ones_like(s2), s2)).clamp(max=300.0)
+    return torch.where(near, series, torch.sinh(s) / s)
 
 
 _KINDS: dict[str, type] = {cls.kind: cls for cls in (Affine, Asinh, LogitBox, Edge, Ball, Quantile)}

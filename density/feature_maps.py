@@ -211,7 +211,10 @@ def choose_feature_map(
 
 def _ball_block(bounds: Bounds, columns: tuple[int, ...]) -> Block:
     members = [bounds.features[column] for column in columns]
-    return Block(Ball(tuple(float(b.centre) for b in members), members[0].radius * (1 + EDGE)), columns)
+    first = members[0]
+    return Block(
+        Ball(tuple(float(b.centre) for b in members), first.radius * (1 + EDGE), first.core), columns
+    )
 
 
 def _floats(values: Float[np.ndarray, " d"]) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from density.backend import AutoregressiveFlow, ConditionalMaf, ConditionalSpline
+from density.backend import ACTIVATIONS, AutoregressiveFlow, ConditionalMaf, ConditionalSpline
 from density.bounds import Bounds
 from density.errors import FeatureError, TrainingError
 from density.faults import likely_fault
@@ -48,6 +48,10 @@ class ConditionalFlow:
         bins: Pieces of each spline.
         tail_bound: The splines bend what lies within this many standard deviations; beyond, a layer is
             linear.
+        activation: "silu", "gelu" or "tanh", all smooth; or "relu", with which scores jump.
+        rotations: Seed of fixed random rotations of the features before each layer, None for none. They spare
+            the density the mark of the axes: three-dimensional positions and velocities gain, features of
+            different kinds need not.
     """
 
     layers: int = 6
@@ -67,6 +71,8 @@ class ConditionalFlow:
     kind: str = "maf"
     bins: int = 8
     tail_bound: float = 4.0
+    activation: str = "silu"
+    rotations: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.layers, self.hidden) < 1 or self.blocks < 0:
@@ -82,15 +88,31 @@ class ConditionalFlow:
             raise TrainingError(
                 f"a spline needs 2 to 256 bins and a positive tail_bound; got {self.bins}, {self.tail_bound}"
             )
+        if self.activation not in ACTIVATIONS:
+            raise TrainingError(f"expected an activation of {sorted(ACTIVATIONS)}; got {self.activation!r}")
+        if self.rotations is not None and self.rotations < 0:
+            raise TrainingError(f"expected a seed of the rotations >= 0, or None; got {self.rotations}")
         self.plan()
 
     def plan(self) -> TrainingPlan:
         """The part of the recipe that concerns training."""
         return TrainingPlan(**{part.name: getattr(self, part.name) for part in fields(TrainingPlan)})
 
+    @property
+    def network_kind(self) -> tuple[str, str, int | None]:
+        """What two networks whose weights have equal shapes may still differ in."""
+        return self.kind, self.activation, self.rotations
+
     def build(self, features: int, context: int, seed: int = 0) -> AutoregressiveFlow:
         """An untrained network of this recipe."""
-        size = {"layers": self.layers, "hidden": self.hidden, "blocks": self.blocks, "seed": seed}
+        size = {
+            "layers": self.layers,
+            "hidden": self.hidden,
+            "blocks": self.blocks,
+            "seed": seed,
+            "activation": self.activation,
+            "rotations": self.rotations,
+        }
         if self.kind == "maf":
             return ConditionalMaf(features, context, **size)
         return ConditionalSpline(features, context, **size, bins=self.bins, tail_bound=self.tail_bound)
@@ -139,7 +161,7 @@ class ConditionalFlow:
 
         def fresh(model_seed: int) -> AutoregressiveFlow:
             model = self.build(x.shape[1], 0 if seen is None else seen.shape[1], model_seed)
-            return model if start is None else _load(model, start)
+            return model if start is None else _load(self, model, start)
 
         def explain(last: AutoregressiveFlow) -> str:
             return likely_fault(last, maps[0].forward(x)[0], seen, maps[0].names)
@@ -220,10 +242,10 @@ def _checked_weights(weights: np.ndarray, n: int) -> np.ndarray:
     return weights
 
 
-def _load(model: AutoregressiveFlow, start: FlowDensity) -> AutoregressiveFlow:
+def _load(recipe: ConditionalFlow, model: AutoregressiveFlow, start: FlowDensity) -> AutoregressiveFlow:
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     given = {name: value.shape for name, value in start.state.items()}
-    if expected != given:
+    if expected != given or recipe.network_kind != start.recipe.network_kind:
         raise FeatureError(
             f"a warm start needs a flow of the same size and kind; got one of recipe {start.recipe}"
         )

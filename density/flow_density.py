@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -210,6 +210,12 @@ class FlowDensity:
             found.append(torch.autograd.grad(self.log_prob_tensor(*inputs).sum(), inputs))
         gradients = [torch.cat(parts).numpy() for parts in zip(*found, strict=True)]
         return gradients[0], gradients[1] if context is not None else None
+
+    def in_double(self) -> FlowDensity:
+        """The same density, evaluated in double precision: scores are then smooth to its rounding."""
+        state = {name: value.astype(np.float64) if value.dtype.kind == "f" else value
+                 for name, value in self.state.items()}  # fmt: skip
+        return replace(self, recipe=replace(self.recipe, dtype="float64"), state=state)
 
     def to_bytes(self) -> bytes:
         """The density as an npz archive: arrays and a JSON header, no code."""

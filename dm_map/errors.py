@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["AccelerationError", "DmMapError", "MockError"]
+__all__ = [
+    "AccelerationError",
+    "BaryonError",
+    "DmMapError",
+    "FlowError",
+    "MockError",
+    "PotentialError",
+    "SampleError",
+    "VolumeError",
+    "WeakFormError",
+]
 
 
 class DmMapError(Exception):
@@ -15,3 +25,27 @@ class AccelerationError(DmMapError):
 
 class MockError(DmMapError):
     """A mock was asked for that cannot be made."""
+
+
+class SampleError(DmMapError):
+    """A star sample is not usable: shapes, values or errors."""
+
+
+class VolumeError(DmMapError):
+    """A position lies outside the volume, or the volume is not one."""
+
+
+class PotentialError(DmMapError):
+    """A potential cannot be made or fitted from what was given."""
+
+
+class FlowError(DmMapError):
+    """A phase-space density cannot be trained, loaded or evaluated."""
+
+
+class WeakFormError(DmMapError):
+    """The weak form of the Boltzmann equation cannot be solved for this sample."""
+
+
+class BaryonError(DmMapError):
+    """A baryon model is unknown or not usable."""

@@ -15,6 +15,7 @@ __all__ = [
     "DryRunOption",
     "FiveParameterOption",
     "LoginOption",
+    "MarginOption",
     "MagnitudeOption",
     "MaxRowsOption",
     "OfflineOption",
@@ -23,11 +24,13 @@ __all__ = [
     "PollOption",
     "ParallaxOption",
     "QueriesOption",
+    "RadiusOption",
     "RegionsOption",
     "ReleaseOption",
     "ReplaceOption",
     "RuweOption",
     "RuweTableOption",
+    "SampleOption",
     "TableOption",
     "TimeoutOption",
     "UrlOption",
@@ -62,6 +65,17 @@ FiveParameterOption = Annotated[
 ]
 WhereOption = Annotated[
     list[str] | None, typer.Option("--where", help="A further condition, in ADQL; may be repeated.")
+]
+SampleOption = Annotated[
+    str | None,
+    typer.Option("--sample", help="radial-velocity: the stars, columns and cuts that dm-map needs."),
+]
+RadiusOption = Annotated[
+    float, typer.Option("--radius", min=0.01, help="With --sample: parallax > 1/RADIUS, kpc.")
+]
+MarginOption = Annotated[
+    float,
+    typer.Option("--margin", min=0, help="With --sample: and stars so many standard errors below that."),
 ]
 QueriesOption = Annotated[int, typer.Option("--workers", min=1, help="Pixels fetched at a time.")]
 OrderOption = Annotated[int, typer.Option("--order", min=0, max=12, help="HEALPix order to begin with.")]

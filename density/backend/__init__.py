@@ -9,13 +9,21 @@ Three properties of its networks are changed here, because they limit a density:
   `LOG_SCALE_BOUND`;
 * its masks leave the first feature of each layer blind to the context. Here some hidden units see the context
   alone;
-* activations are SiLU: with ReLU the gradient of the log density jumps.
+* activations are SiLU unless asked otherwise: with ReLU the gradient of the log density jumps.
 """
 
 from __future__ import annotations
 
 from density.backend.affine import LOG_SCALE_BOUND, ConditionalMaf
 from density.backend.autoregressive import AutoregressiveFlow
+from density.backend.made import ACTIVATIONS, SMOOTH_ACTIVATIONS
 from density.backend.spline import ConditionalSpline
 
-__all__ = ["LOG_SCALE_BOUND", "AutoregressiveFlow", "ConditionalMaf", "ConditionalSpline"]
+__all__ = [
+    "ACTIVATIONS",
+    "LOG_SCALE_BOUND",
+    "SMOOTH_ACTIVATIONS",
+    "AutoregressiveFlow",
+    "ConditionalMaf",
+    "ConditionalSpline",
+]

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from normflows.flows.affine.autoregressive import Autoregressive
 from torch import Tensor
 
-from density.backend.autoregressive import AutoregressiveFlow
+from density.backend.autoregressive import AutoregressiveFlow, random_rotations
 from density.backend.made import ConditionalMade
 
 __all__ = ["LOG_SCALE_BOUND", "ConditionalMaf", "shift_and_log_scale"]
@@ -52,17 +52,29 @@ class ConditionalMaf(AutoregressiveFlow):
         hidden: Units of each hidden layer of a layer's network.
         blocks: Hidden layers of each network after its first.
         seed: Seed of the initial weights; the global random state is left as it was.
+        activation: Name of the activation of the networks.
+        rotations: Seed of random rotations between the layers; None: none.
     """
 
     def __init__(
-        self, features: int, context: int, *, layers: int, hidden: int, blocks: int, seed: int
+        self,
+        features: int,
+        context: int,
+        *,
+        layers: int,
+        hidden: int,
+        blocks: int,
+        seed: int,
+        activation: str = "silu",
+        rotations: int | None = None,
     ) -> None:
         orders = (torch.arange(features), torch.arange(features).flip(0))
         outputs = torch.arange(features).repeat(2)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             nets = [
-                ConditionalMade(features, context, hidden, blocks, orders[k % 2], outputs)
+                ConditionalMade(features, context, hidden, blocks, orders[k % 2], outputs, activation)
                 for k in range(layers)
             ]
-        super().__init__(features, context, [_MafLayer(net) for net in nets])
+        turns = random_rotations(rotations, features, layers)
+        super().__init__(features, context, [_MafLayer(net) for net in nets], turns)

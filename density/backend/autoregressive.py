@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import log, pi
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from normflows.flows.affine.autoregressive import Autoregressive
 from torch import Tensor, nn
 
-__all__ = ["AutoregressiveFlow"]
+__all__ = ["AutoregressiveFlow", "random_rotations"]
 
 
 class AutoregressiveFlow(nn.Module):
@@ -20,10 +21,19 @@ class AutoregressiveFlow(nn.Module):
         features: Dimensions d of the density.
         context: Dimensions c of the context, may be 0.
         layers: Layers from the data to the latent space.
+        rotations: Rotation of the features before each layer, shape (d, d) each; empty: none.
     """
 
-    def __init__(self, features: int, context: int, layers: list[Autoregressive]) -> None:
+    def __init__(
+        self,
+        features: int,
+        context: int,
+        layers: list[Autoregressive],
+        rotations: Sequence[Float[Tensor, "d d"]] = (),
+    ) -> None:
         super().__init__()
+        # Not buffers: they follow from the recipe, and are no part of the state.
+        self.rotations = tuple(rotations)
         self.features, self.context = features, context
         self.flows = nn.ModuleList(layers)
         self.mask_weights_()
@@ -43,7 +53,9 @@ class AutoregressiveFlow(nn.Module):
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
         """Latent z(x; context), standard normal if the flow is right, and ln|det dz/dx|."""
         log_det = torch.zeros_like(x[:, 0])
-        for flow in self.flows:
+        for k, flow in enumerate(self.flows):
+            if self.rotations:
+                x = x @ self.rotations[k].to(x)
             x, layer_log_det = flow(x, context)
             log_det = log_det + layer_log_det
         return x, log_det
@@ -52,8 +64,10 @@ class AutoregressiveFlow(nn.Module):
         self, z: Float[Tensor, "n d"], context: Float[Tensor, "n c"] | None
     ) -> Float[Tensor, "n d"]:
         """x(z; context): d passes per layer."""
-        for flow in reversed(self.flows):
+        for k, flow in reversed(list(enumerate(self.flows))):
             z, _ = flow.inverse(z, context)
+            if self.rotations:
+                z = z @ self.rotations[k].to(z).T
         return z
 
     def masked_weights(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
@@ -72,3 +86,20 @@ class AutoregressiveFlow(nn.Module):
         """Zero the gradients that the masks forbid: an optimiser then keeps forbidden weights at zero."""
         pairs = [(weight.grad, mask) for weight, mask in self.masked_weights() if weight.grad is not None]
         torch._foreach_mul_([gradient for gradient, _ in pairs], [mask for _, mask in pairs])
+
+
+def random_rotations(seed: int | None, features: int, layers: int) -> tuple[Float[Tensor, "d d"], ...]:
+    """A uniformly random rotation (or reflection) for each layer, in double precision; none without a seed.
+
+    Args:
+        seed: Same seed, same rotations.
+        features: Dimensions d.
+        layers: Number of rotations.
+    """
+    if seed is None:
+        return ()
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    q, r = np.linalg.qr(rng.standard_normal((layers, features, features)))
+    # Without the signs of the diagonal, QR favours some rotations.
+    signs = np.sign(np.diagonal(r, axis1=1, axis2=2))
+    return tuple(torch.from_numpy(one) for one in q * signs[:, None, :])

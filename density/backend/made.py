@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 import torch
 from normflows.nets.made import MADE, MaskedLinear
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["ConditionalMade"]
+__all__ = ["ACTIVATIONS", "SMOOTH_ACTIVATIONS", "ConditionalMade"]
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {"silu": F.silu, "gelu": F.gelu, "tanh": torch.tanh, "relu": F.relu}
+)
+"""Activations of the networks by name."""
+
+SMOOTH_ACTIVATIONS = ("silu", "gelu", "tanh")
+"""Those whose density has a continuous gradient; behind ReLU it jumps."""
 
 _HIDDEN_GAIN = 2.5
 """Initial weights of hidden layers over torch's default, which lets signals die out behind SiLU and masks;
@@ -27,10 +38,18 @@ class ConditionalMade(MADE):
         blocks: Hidden layers after the first.
         order: Place of each feature in the autoregressive order, shape (d,).
         outputs: Feature to which each output belongs: it depends on the features before that one.
+        activation: Name of the activation.
     """
 
     def __init__(
-        self, features: int, context: int, hidden: int, blocks: int, order: Tensor, outputs: Tensor
+        self,
+        features: int,
+        context: int,
+        hidden: int,
+        blocks: int,
+        order: Tensor,
+        outputs: Tensor,
+        activation: str = "silu",
     ) -> None:
         super().__init__(
             features,
@@ -38,8 +57,9 @@ class ConditionalMade(MADE):
             num_blocks=blocks,
             output_multiplier=len(outputs) // features,
             use_residual_blocks=False,
-            activation=F.silu,
+            activation=ACTIVATIONS[activation],
         )
+        self.activation = ACTIVATIONS[activation]
         # The context enters beside the features, with degree 0: allowed to reach every unit.
         degrees = torch.cat([order + 1, torch.zeros(context, dtype=order.dtype)])
         self.initial_layer = MaskedLinear(degrees, hidden, features, random_mask=False, is_output=False)
@@ -68,7 +88,7 @@ class ConditionalMade(MADE):
         """Parameters of all features, shape (n, number of outputs)."""
         first, *middle, final = self.masked_layers()
         seen = inputs if context is None else torch.cat([inputs, context], dim=1)
-        h = F.silu(F.linear(seen, first.weight, first.bias))
+        h = self.activation(F.linear(seen, first.weight, first.bias))
         for layer in middle:
-            h = F.silu(F.linear(h, layer.weight, layer.bias))
+            h = self.activation(F.linear(h, layer.weight, layer.bias))
         return F.linear(h, final.weight, final.bias)

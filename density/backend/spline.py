@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from density.backend.affine import shift_and_log_scale
-from density.backend.autoregressive import AutoregressiveFlow
+from density.backend.autoregressive import AutoregressiveFlow, random_rotations
 from density.backend.made import ConditionalMade
 from density.rational_quadratic import RationalPiece
 
@@ -118,6 +118,8 @@ class ConditionalSpline(AutoregressiveFlow):
         bins: Pieces of each spline.
         tail_bound: The spline bends values between -tail_bound and tail_bound.
         seed: Seed of the initial weights; the global random state is left as it was.
+        activation: Name of the activation of the networks.
+        rotations: Seed of random rotations between the layers; None: none.
     """
 
     def __init__(
@@ -131,6 +133,8 @@ class ConditionalSpline(AutoregressiveFlow):
         bins: int,
         tail_bound: float,
         seed: int,
+        activation: str = "silu",
+        rotations: int | None = None,
     ) -> None:
         orders = (torch.arange(features), torch.arange(features).flip(0))
         outputs = torch.arange(features).repeat(2 + 3 * bins - 1)
@@ -138,7 +142,7 @@ class ConditionalSpline(AutoregressiveFlow):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for order in (orders[k % 2] for k in range(layers)):
-                net = ConditionalMade(features, context, hidden, blocks, order, outputs)
+                net = ConditionalMade(features, context, hidden, blocks, order, outputs, activation)
                 # The order of a permutation and of its inverse agree for these two.
                 stack.append(_SplineLayer(net, order.tolist(), bins, tail_bound))
-        super().__init__(features, context, stack)
+        super().__init__(features, context, stack, random_rotations(rotations, features, layers))

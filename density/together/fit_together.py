@@ -149,7 +149,8 @@ def _checked_use(use: np.ndarray, n: int, k: int) -> np.ndarray:
 
 def _check_start(recipe: ConditionalFlow, start: FlowDensity, features: int) -> None:
     expected = {name: tuple(value.shape) for name, value in recipe.build(features, 1).state_dict().items()}
-    if {name: tuple(value.shape) for name, value in start.state.items()} != expected:
+    given = {name: tuple(value.shape) for name, value in start.state.items()}
+    if given != expected or recipe.network_kind != start.recipe.network_kind:
         raise FeatureError(
             f"a warm start needs a flow of the same size and kind, with one context; got one of recipe"
             f" {start.recipe}"

@@ -6,13 +6,12 @@ K. Only the networks are stacked; what a layer does with its parameters is the b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from density.backend import AutoregressiveFlow
 
@@ -22,8 +21,9 @@ __all__ = ["StackedFlow"]
 class _StackedNet(nn.Module):
     """The masked networks of one layer of all flows; rows of flow k are the k-th equal share of the rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, activation: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
+        self.activation = activation
         self.linear: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> Tensor:
@@ -32,7 +32,7 @@ class _StackedNet(nn.Module):
         *hidden, (weight, bias) = self.linear
         h = seen.unflatten(0, (len(weight), -1))
         for hidden_weight, hidden_bias in hidden:
-            h = F.silu(torch.baddbmm(hidden_bias, h, hidden_weight))
+            h = self.activation(torch.baddbmm(hidden_bias, h, hidden_weight))
         return torch.baddbmm(bias, h, weight).flatten(0, 1)
 
 
@@ -58,7 +58,7 @@ class StackedFlow:
             [masks.get(p, torch.ones_like(p)).flatten() for p in map(by_name.get, self._shapes)]
         ).detach()
         """Which weights the masks allow, shape (p,)."""
-        self._nets = [_StackedNet() for _ in network.flows]
+        self._nets = [_StackedNet(layer.autoregressive_net.activation) for layer in network.flows]
         self._depth = len(self._shapes) // (2 * len(self._nets))
         for layer, net in zip(network.flows, self._nets, strict=True):
             layer.autoregressive_net = net

@@ -9,8 +9,10 @@ from astropy import units as u
 
 from dm_map.errors import DmMapError
 from dm_map.gravity import (
+    GALACTIC,
     GEV_PER_CM3,
     GRAVITATIONAL_CONSTANT,
+    NATURAL,
     mass_density,
     mean_density_in_ball,
     rho_per_divergence,
@@ -62,6 +64,20 @@ def test_a_ball_anywhere_holds_the_mean_of_the_density():
     np.testing.assert_allclose(mean, expected, rtol=2e-3)
     # Negative control: the density at the centre of the ball is not its mean.
     assert not np.allclose(mean, plummer.density(centres), rtol=2e-3)
+
+
+def test_natural_units_are_an_argument():
+    plummer, centres = Plummer(), np.array([[1.0, 0.0, 0.5]])
+    by_hand = _natural(mean_density_in_ball(plummer.acceleration, centres, 0.3))
+    asked = mean_density_in_ball(plummer.acceleration, centres, 0.3, units=NATURAL)
+    np.testing.assert_allclose(asked, by_hand, rtol=1e-12)
+
+
+def test_the_names_of_the_units_are_units():
+    assert u.Unit(GALACTIC.acceleration).is_equivalent(u.m / u.s**2)
+    assert u.Unit(GALACTIC.acceleration) == (u.km / u.s) ** 2 / u.kpc
+    assert GALACTIC.surface_per_column == pytest.approx(1000.0, rel=1e-12)
+    assert (NATURAL.acceleration, NATURAL.surface, NATURAL.surface_per_column) == ("", "", 1.0)
 
 
 def test_an_empty_field_has_no_mass():

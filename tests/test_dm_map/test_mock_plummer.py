@@ -8,6 +8,7 @@ from scipy import integrate, stats
 
 from dm_map.errors import MockError
 from dm_map.mocks import Plummer
+from dm_map.volume import Ball
 
 PLUMMER = Plummer()
 
@@ -19,7 +20,8 @@ def _gradient(function, x: np.ndarray, step: float = 1e-5) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def tracers():
-    return PLUMMER.sample(20_000, seed=1)
+    sample = PLUMMER.sample(20_000, seed=1, radius=1e6)
+    return sample.x, sample.v
 
 
 def test_acceleration_is_minus_the_gradient_of_the_potential():
@@ -82,12 +84,22 @@ def test_directions_are_isotropic(tracers):
         assert np.abs(unit.T @ unit / len(unit) - np.eye(3) / 3).max() < 0.02
 
 
-def test_draws_are_reproducible_and_bound():
+def test_draws_are_reproducible_bound_and_inside():
     first, second, other = PLUMMER.sample(50, 4), PLUMMER.sample(50, 4), PLUMMER.sample(50, 5)
-    assert np.array_equal(first, second) and not np.array_equal(first, other)
-    x, v = first
-    assert np.all(np.linalg.norm(v, axis=1) < PLUMMER.escape_speed(x))
-    assert PLUMMER.sample(0, 1)[0].shape == (0, 3)
+    assert np.array_equal(first.x, second.x) and np.array_equal(first.v, second.v)
+    assert not np.array_equal(first.x, other.x) and not np.array_equal(first.v, other.v)
+    assert np.all(np.linalg.norm(first.v, axis=1) < PLUMMER.escape_speed(first.x))
+    assert first.volume == Ball((0.0, 0.0, 0.0), 10.0)
+    assert len(PLUMMER.sample(0, 1)) == 0
+
+
+def test_a_cut_at_a_radius_keeps_the_profile_inside():
+    radius = np.linalg.norm(PLUMMER.sample(20_000, 6, radius=2.0).x, axis=1)
+    assert radius.max() < 2.0
+    share = PLUMMER.mass_within(np.array(2.0))
+    assert stats.kstest(radius, lambda r: PLUMMER.mass_within(r) / share).pvalue > 1e-3
+    # Negative control: the profile of the whole sphere is not that of the cut one.
+    assert stats.kstest(radius, PLUMMER.mass_within).pvalue < 1e-3
 
 
 def test_unbound_velocities_are_refused():

@@ -1,27 +1,29 @@
-"""Exact mocks: tracers in equilibrium whose potential, mass density and scores are known in closed form."""
+"""The Plummer sphere: its field, and isotropic tracers in it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from dm_map.errors import MockError
+from dm_map.gravity import NATURAL, GravityUnits
+from dm_map.mocks.base import Numbers, Positions, isotropic_directions, sample_sphere
+from dm_map.stars import StarSample
+from dm_map.volume import Ball
 
-__all__ = ["Plummer"]
-
-Positions = Float[np.ndarray, "*batch 3"]
-Numbers = Float[np.ndarray, "*batch"]
+__all__ = ["Plummer", "PlummerField"]
 
 
-@dataclass(frozen=True)
-class Plummer:
-    """Isotropic Plummer sphere in units of G = M = b = 1 (Plummer 1911; Dejonghe 1987).
+class PlummerField:
+    """Field of a Plummer sphere in units of G = M = b = 1 (Plummer 1911): Phi = -(1 + r^2)^(-1/2)."""
 
-    Phi = -(1 + r^2)^(-1/2), rho = 3/(4 pi) (1 + r^2)^(-5/2), and f is proportional to (-E)^(7/2) with
-    E = v^2/2 + Phi. The tracers are the mass. All arrays have the Cartesian components as their last axis.
-    """
+    units: ClassVar[GravityUnits] = NATURAL
+    volume: ClassVar[Ball | None] = None
+    pattern_speed: ClassVar[float] = 0.0
+    stationary: ClassVar[bool] = True
 
     def potential(self, x: Positions) -> Numbers:
         """Phi(x), in units of G M / b."""
@@ -42,6 +44,24 @@ class Plummer:
     def escape_speed(self, x: Positions) -> Numbers:
         """v_esc = sqrt(-2 Phi)."""
         return np.asarray(np.sqrt(-2.0 * self.potential(x)))
+
+    def sample_positions(self, n: int, seed: int, radius: float) -> Float[np.ndarray, "n 3"]:
+        """Positions of n tracers out of those within the radius, by the inverse of `mass_within`."""
+        rng = np.random.default_rng(seed)
+        # M(<r) = u solved for r: r^2 / (1 + r^2) = u^(2/3).
+        squared = (rng.random(n) * float(self.mass_within(np.asarray(radius)))) ** (2.0 / 3.0)
+        return np.sqrt(squared / (1.0 - squared))[:, None] * isotropic_directions(n, rng)
+
+
+@dataclass(frozen=True)
+class Plummer(PlummerField):
+    """Isotropic Plummer sphere in units of G = M = b = 1 (Plummer 1911; Dejonghe 1987).
+
+    Phi = -(1 + r^2)^(-1/2), rho = 3/(4 pi) (1 + r^2)^(-5/2), and f is proportional to (-E)^(7/2) with
+    E = v^2/2 + Phi. The tracers are the mass. All arrays have the Cartesian components as their last axis.
+    """
+
+    name: ClassVar[str] = "plummer"
 
     def log_density(self, x: Positions, v: Positions) -> Numbers:
         """ln f(x, v), normalised over phase space; -inf for unbound velocities."""
@@ -69,24 +89,12 @@ class Plummer:
         """One velocity at each position: (v / v_esc)^2 follows Beta(3/2, 9/2), its direction is isotropic."""
         rng = np.random.default_rng(seed)
         speed = self.escape_speed(x) * np.sqrt(rng.beta(1.5, 4.5, len(x)))
-        return speed[:, None] * _directions(len(x), rng)
+        return speed[:, None] * isotropic_directions(len(x), rng)
 
-    def sample(self, n: int, seed: int) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
-        """Positions and velocities of n tracers.
+    def sample(self, n: int, seed: int, radius: float = 10.0) -> StarSample:
+        """n tracers out of those within the radius (98.5 % of all for the default).
 
         Raises:
             MockError: n is negative.
         """
-        if n < 0:
-            raise MockError(f"the number of tracers cannot be negative; got {n}")
-        for_positions, for_velocities = np.random.SeedSequence(seed).generate_state(2)
-        rng = np.random.default_rng(for_positions)
-        # M(<r) = u solved for r: r^2 / (1 + r^2) = u^(2/3).
-        squared = rng.random(n) ** (2.0 / 3.0)
-        x = np.sqrt(squared / (1.0 - squared))[:, None] * _directions(n, rng)
-        return x, self.sample_velocities(x, int(for_velocities))
-
-
-def _directions(n: int, rng: np.random.Generator) -> Float[np.ndarray, "n 3"]:
-    normal = rng.standard_normal((n, 3))
-    return normal / np.linalg.norm(normal, axis=-1, keepdims=True)
+        return sample_sphere(self, n, seed, radius)
