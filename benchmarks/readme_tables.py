@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from _dm_tables import DARK_MATTER_TABLES
+
 from streams.significance import LEAST_PROBABILITY
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -220,10 +222,12 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "fraction_coverage": _fractions,
     "bump_hunt": _bumps,
     "windows_together": _windows,
+    **DARK_MATTER_TABLES,
 }
 
 DOCUMENTS: dict[str, tuple[str, ...]] = {
-    "README.md": ("gd1_strip", "demo_sky", "flow_speed", "positions_in_score", "store"),
+    "README.md": ("weak_form_accuracy", "gd1_strip", "demo_sky", "flow_speed", "positions_in_score", "store"),
+    "docs/dark_matter.md": tuple(DARK_MATTER_TABLES),
     "docs/density.md": ("detectors", "fraction_coverage", "bump_hunt", "windows_together"),
 }
 

@@ -1,7 +1,7 @@
 """From stars with positions and velocities to accelerations, the potential and the density of dark matter.
 
-Two routes that share stars, mocks, potentials, baryons and result types: the weak form, which needs no density
-estimate and takes seconds (`dm_map.weak`), and phase-space flows (`dm_map.flows`, which loads torch).
+Two routes that share stars, mocks, potentials, baryons and result types: the weak form, which needs no
+density estimate and takes seconds (`dm_map.weak`), and phase-space flows (`dm_map.flows`, which loads torch).
 
 from dm_map import WeakForm, galactic_dictionary, make_mock
 

@@ -47,7 +47,7 @@ class StarSample:
             bad = np.argwhere(~np.isfinite(values))
             if bad.size:
                 raise SampleError(
-                    f"{name} of star {int(bad[0][0])} is not finite ({len(bad)} such values); remove such stars"
+                    f"{name} of star {int(bad[0][0])} is not finite ({len(bad)} such values); remove them"
                 )
         if self.weights is not None and not np.all(self.weights > 0):
             worst = int(np.argmin(self.weights))
@@ -91,8 +91,8 @@ class StarSample:
         apart = float(np.linalg.norm(np.subtract(volume.centre, self.volume.centre)))
         if apart + volume.radius > self.volume.radius * (1 + 1e-12):
             raise SampleError(
-                f"the ball of radius {volume.radius:g} around {volume.centre} reaches beyond the volume of the "
-                f"sample (radius {self.volume.radius:g} around {self.volume.centre})"
+                f"the ball of radius {volume.radius:g} around {volume.centre} reaches beyond the volume of "
+                f"the sample (radius {self.volume.radius:g} around {self.volume.centre})"
             )
         inside = replace(self.take(np.flatnonzero(volume.contains(self.x))), volume=volume)
         return inside

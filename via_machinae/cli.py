@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from via_machinae import refresh_options as options
+from via_machinae.dark_matter import options as maps
 from via_machinae.terminal import console, error
 
 __all__ = ["app", "main"]
@@ -19,6 +20,7 @@ _FAMILIES = {
     "sky_patches.errors": "SkyPatchesError",
     "density.errors": "DensityError",
     "streams.errors": "StreamsError",
+    "dm_map.errors": "DmMapError",
 }
 
 _ABOUT = "Find stellar streams in Gaia: stars in, a ranked catalogue of candidates out. Start with 'demo'."
@@ -96,6 +98,9 @@ def refresh(
     attempts: options.AttemptsOption = 6,
     dry_run: options.DryRunOption = False,
     offline: options.OfflineOption = False,
+    sample: options.SampleOption = None,
+    radius: options.RadiusOption = 4.0,
+    margin: options.MarginOption = 0.0,
 ) -> None:
     """Bring stars of an archive into a store, and keep them fresh. Run again to continue."""
     from sky_patches.archive import GAIA_TAP, ArchiveCuts, ClientPolicy, RefreshSettings
@@ -115,6 +120,12 @@ def refresh(
         "policy": ClientPolicy(socket_timeout_s=timeout, poll_s=poll, attempts=attempts),
     }  # fmt: skip
     source = release_of(release, table, ruwe_table)
+    if sample is not None:
+        from via_machinae.radial_velocity import sample_named
+
+        wanted = sample_named(sample, radius, margin)
+        question["cuts"] = wanted.cuts(source, question["cuts"])
+        question["columns"] = wanted.columns(source, column or ())
     if dry_run:
         dry_run_job(store, region or [], source, offline=offline, **question)
     else:
@@ -223,6 +234,44 @@ def status(run: RunOption) -> None:
     from via_machinae.run import Run
 
     status_job(Run.open(run))
+
+
+@app.command("dm-map")
+def dm_map(
+    run: RunOption,
+    stars: maps.StarsOption = None,
+    mock: maps.MockOption = None,
+    mock_stars: maps.MockStarsOption = 1_000_000,
+    method: maps.MethodOption = "weak",
+    radius: maps.RadiusOption = 4.0,
+    use_within: maps.UseWithinOption = 3.0,
+    baryons: maps.BaryonsOption = None,
+    members: maps.MembersOption = None,
+    seed: SeedOption = 1,
+    free_form: maps.FreeFormOption = False,
+    pattern_speed: maps.PatternSpeedOption = "0",
+    fit_selection: maps.FitSelectionOption = False,
+    correct_errors: maps.CorrectErrorsOption = False,
+    epochs: maps.EpochsOption = None,
+    column: maps.ColumnsOption = None,
+    complete_to: maps.CompleteOption = None,
+    at: maps.PlacesOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Map acceleration and dark matter around the Sun from stars with velocities. Run again to continue."""
+    from via_machinae.dark_matter.settings import MapSettings, pairs_of, pattern_speed_of, places_of
+
+    settings = MapSettings(
+        stars=None if stars is None else str(stars), mock=mock, mock_stars=mock_stars, method=method,
+        radius=radius, use_within=use_within, baryons=baryons, members=members, seed=seed,
+        free_form=free_form, pattern_speed=pattern_speed_of(pattern_speed), fit_selection=fit_selection,
+        correct_errors=correct_errors, epochs=epochs, columns=tuple(sorted(_renamed(column or []).items())),
+        complete_to=pairs_of(complete_to), at=places_of(at or []),
+    )  # fmt: skip
+    from via_machinae.dark_matter.job import map_job
+    from via_machinae.workers import cores_at_hand
+
+    map_job(run, settings, workers or cores_at_hand())
 
 
 @app.command()

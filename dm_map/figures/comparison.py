@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dm_map.errors import DmMapError
-from dm_map.figures.style import COLOURS, TRUTH, band, blank_figure, image, legend_above
+from dm_map.figures.style import COLOURS, TRUTH, band, blank_figure, colour_bar, image, legend_above
 from dm_map.maps import AccelerationMap, Curve
 
 __all__ = ["draw_comparison"]
@@ -47,13 +47,13 @@ def draw_comparison(
     figure = blank_figure(9.0, 8.2)
     panels = figure.subplots(2, 2)
     shown = (
-        (100 * relative, f"|{second_name} - {first_name}| / |{first_name}| [%] (median {100 * np.median(relative):.1f})"),
-        (np.minimum(pull, 5.0), "difference of the components / joint error (rms)"),
+        (100 * relative, f"difference of a [%], median {100 * np.median(relative):.1f}"),
+        (np.minimum(pull, 5.0), "difference of a / joint error, rms of components"),
     )
     for axes, (values, label), top in zip(panels[0], shown, (None, 5.0), strict=True):
         mesh = image(axes, R, z, values, cmap="magma_r", vmin=0, vmax=top)
         extend = "neither" if top is None else "max"
-        figure.colorbar(mesh, ax=axes, label=label, location="top", aspect=30, extend=extend)
+        colour_bar(mesh, label, extend=extend)
         axes.set(xlabel=r"$R\ [{\rm kpc}]$", ylabel=r"$z\ [{\rm kpc}]$")
     for number, (axes, curves) in enumerate(zip(panels[1], (circular, dark), strict=True)):
         for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
@@ -62,7 +62,9 @@ def draw_comparison(
             axes.plot(truth[number].at, truth[number].value, **TRUTH)
     panels[1, 0].set(xlabel=r"$R\ [{\rm kpc}]$", ylabel=r"$v_{\rm c}\ [{\rm km\,s^{-1}}]$")
     panels[1, 1].set(
-        xlabel=r"$|z|\ [{\rm kpc}]$ at $R_0$", ylabel=r"$\rho_{\rm DM}\ [M_\odot\,{\rm pc^{-3}}]$", xlim=(0, None)
+        xlabel=r"$|z|\ [{\rm kpc}]$ at $R_0$",
+        ylabel=r"$\rho_{\rm DM}\ [M_\odot\,{\rm pc^{-3}}]$",
+        xlim=(0, None),
     )
     panels[1, 1].axhline(0.0, color="0.7", lw=0.8, zorder=0)
     legend_above(panels[1, 0])

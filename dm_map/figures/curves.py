@@ -1,4 +1,4 @@
-"""Curves: dark matter against height and radius with published values, and what dynamics measures directly."""
+"""Curves: dark matter against height and radius with published values; what dynamics measures directly."""
 
 from __future__ import annotations
 
@@ -83,9 +83,7 @@ def draw_dynamics(
         if truth is not None:
             axes.plot(truth[number].at, scale * truth[number].value, **TRUTH)
     panels[0].set(xlabel=r"$R\ [{\rm kpc}]$", ylabel=r"$v_{\rm c}\ [{\rm km\,s^{-1}}]$")
-    panels[1].set(
-        xlabel=r"$z\ [{\rm kpc}]$ at $R_0$", ylabel=r"$K_z\ [10^3\,{\rm km^2\,s^{-2}\,kpc^{-1}}]$"
-    )
+    panels[1].set(xlabel=r"$z\ [{\rm kpc}]$ at $R_0$", ylabel=r"$K_z\ [10^3\,{\rm km^2\,s^{-2}\,kpc^{-1}}]$")
     panels[2].set(
         xlabel=r"$z\ [{\rm kpc}]$ at $R_0$",
         ylabel=r"$\Sigma(|z^\prime| < z)\ [M_\odot\,{\rm pc^{-2}}]$",
@@ -105,14 +103,21 @@ def _published(axes: Axes, published: Sequence[PublishedDensity]) -> None:
             continue
         errors = [[row.value - row.low], [row.high - row.value]]
         axes.errorbar(place, row.value, yerr=errors, fmt="s", ms=4, color="0.25", capsize=2, lw=1)
-    labels = [f"{row.authors.removesuffix(' et al.')} {row.year}" for row in published]
+    labels = [_short(row) for row in published]
     axes.set_xticks(range(len(published)), labels, rotation=90, fontsize=7)
-    axes.set_title("published, at the Sun", fontsize=9)
+    axes.set_title("published, at the Sun (bars: ranges)", fontsize=8)
     axes.set_xlim(-0.7, len(published) - 0.3)
 
 
+def _short(row: PublishedDensity) -> str:
+    """First author and year; a range is of a review."""
+    if np.isnan(row.value):
+        return f"{row.method.split()[-2]} {row.method.split()[-1]}, review {row.year}"
+    return f"{row.authors.removesuffix(' et al.').split(' & ')[0]} {row.year}"
+
+
 def _limits(curves: Sequence[Curve], published: Sequence[PublishedDensity]) -> tuple[float, float]:
-    """From just below zero to what the intervals and values need; the plane's huge errors may leave the panel."""
+    """What the intervals and values need; the huge errors near the plane may leave the panel."""
     tops = [float(np.median(curve.interval(0.6827)[1])) for curve in curves]
     bottoms = [float(np.median(curve.interval(0.6827)[0])) for curve in curves]
     tops += [row.high for row in published]

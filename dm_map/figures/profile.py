@@ -46,9 +46,7 @@ def draw_profile(
         label=rf"shells, $|z| \geq {min_height:g}$ kpc (errors correlated)",
     )  # fmt: skip
     axes.axvline(SOLAR_RADIUS, color="0.6", lw=0.8, zorder=0)
-    axes.text(
-        SOLAR_RADIUS, 0.02, r" $R_0$", color="0.4", fontsize=9, transform=axes.get_xaxis_transform()
-    )
+    axes.text(SOLAR_RADIUS, 0.02, r" $R_0$", color="0.4", fontsize=9, transform=axes.get_xaxis_transform())
     axes.set(xlabel=r"$r\ [{\rm kpc}]$", ylabel=r"$\rho_{\rm DM}(r)\ [M_\odot\,{\rm pc^{-3}}]$")
     if np.min(low) > 0:
         axes.set_ylim(0.0, None)
@@ -61,7 +59,11 @@ def draw_profile(
 def _described(name: str, fit: ProfileFit) -> str:
     """The family with its local density, slope or core, and chi^2."""
     low, high = np.quantile(fit.members, [0.1587, 0.8413], axis=0)
-    told = [rf"$\rho_0 = {fit.values[0]:.4f}^{{+{high[0] - fit.values[0]:.4f}}}_{{{low[0] - fit.values[0]:+.4f}}}$"]
+    best = fit.values[0]
+    told = [
+        rf"$\rho_0 = {best:.4f}^{{+{high[0] - best:.4f}}}_{{{low[0] - best:+.4f}}}$"
+        r" $M_\odot\,{\rm pc^{-3}}$"
+    ]
     for k, parameter in enumerate(fit.profile.parameters):
         if parameter == "gamma":
             told.append(rf"$\gamma = {fit.values[k]:.2f}$ [{low[k]:.2f}, {high[k]:.2f}]")

@@ -43,13 +43,18 @@ def draw_published(
         axes.errorbar(value, place, xerr=errors, fmt="o", ms=5, color=COLOURS[0], capsize=2.5, lw=1.4)
     if truth is not None:
         axes.axvline(truth, color="black", ls=(0, (4, 2)), lw=1.2)
-        axes.text(truth, lines - 0.45, " truth of the mock at the Sun", fontsize=8, va="bottom")
+        axes.text(truth, lines, " truth of the mock at the Sun", fontsize=8, va="center")
     axes.axhline(len(published) - 0.5, color="0.6", lw=0.8)
     axes.axvline(0.0, color="0.7", lw=0.8, zorder=0)
-    names = [f"{row.authors} {row.year} ({row.arxiv})" for row in published] + [row[0] for row in ours]
-    axes.set_yticks(range(lines), names, fontsize=8)
-    axes.set_ylim(lines + 0.1, -0.8)
+    axes.set_yticks(range(lines), [*map(_name, published), *(row[0] for row in ours)], fontsize=8)
+    axes.set_ylim(lines + (-0.3 if truth is None else 0.5), -0.8)
     axes.set_xlabel(r"$\rho_{\rm DM}\ [M_\odot\,{\rm pc^{-3}}]$")
     gev_axis(axes, "top")
     figure.suptitle(title)
     return figure
+
+
+def _name(row: PublishedDensity) -> str:
+    """Authors and year; of a review also what the range is of."""
+    kind = f", {row.method.split(': ')[-1]}" if np.isnan(row.value) else f" ({row.arxiv})"
+    return f"{row.authors} {row.year}{kind}"

@@ -1,12 +1,14 @@
-"""One look for all figures: colours that the colour-blind can tell apart, bands for errors, units in labels."""
+"""One look for all figures: colours for the colour-blind too, bands for errors, units in labels."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
+from matplotlib.collections import Collection, QuadMesh
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dm_map.gravity import GEV_PER_CM3
 from dm_map.maps import ONE_SIGMA, Ensemble
@@ -16,6 +18,7 @@ __all__ = [
     "TRUTH",
     "band",
     "blank_figure",
+    "colour_bar",
     "gev_axis",
     "image",
     "legend_above",
@@ -42,6 +45,23 @@ def band(
     axes.plot(at, scale * values.value, color=colour, lw=1.6, label=label)
 
 
+def colour_bar(mesh: Collection, label: str, *, extend: str = "neither") -> None:
+    """A colour bar above the panel, with few enough ticks that their labels never meet."""
+    bar = mesh.axes.figure.colorbar(
+        mesh, ax=mesh.axes, label=label, location="top", aspect=28, shrink=0.82, extend=extend
+    )
+    if isinstance(mesh.norm, LogNorm):
+        low, high = mesh.norm.vmin, mesh.norm.vmax
+        decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+        steps = (1.0,) if high > 300 * low else (1.0, 3.0)
+        ticks = [step * decade for decade in decades for step in steps if low <= step * decade <= high]
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        bar.minorticks_off()
+    else:
+        bar.locator = MaxNLocator(4)
+        bar.update_ticks()
+
+
 def gev_axis(axes: Axes, side: str = "right") -> None:
     """A second axis in GeV/cm^3 beside (or above) one in Msun/pc^3."""
     functions = (lambda rho: rho * GEV_PER_CM3, lambda rho: rho / GEV_PER_CM3)
@@ -55,7 +75,12 @@ def gev_axis(axes: Axes, side: str = "right") -> None:
 def legend_above(axes: Axes, columns: int = 4) -> None:
     """A legend above the panel, where there are no data."""
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, fontsize=8, borderaxespad=0.2
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=columns,
+        frameon=False,
+        fontsize=8,
+        borderaxespad=0.2,
     )
 
 

@@ -12,12 +12,14 @@ from density.backend import SMOOTH_ACTIVATIONS
 from density.errors import DensityError
 from dm_map.errors import FlowError
 from dm_map.flows.density import PhaseSpaceDensity
+from dm_map.flows.stationarity import SteadyState
 from dm_map.stars import StarSample
 
 __all__ = ["FitProgress", "PhaseSpaceFlow"]
 
 FitProgress = Callable[[str, int, float, float], None]
-"""Called after each epoch with "positions" or "velocities", its number, training and validation loss."""
+"""Called after each epoch with "positions" or "velocities", its number, training and validation loss; then
+with "steady state", its number, the loss of both flows together and the penalty."""
 
 # Fewer stars than this determine no six-dimensional density.
 _FEWEST_STARS = 1000
@@ -53,6 +55,8 @@ class PhaseSpaceFlow:
             the divergence of p(v | x) falls from 8.2 to 5.8e-3), and errors of several average out better. No
             symmetry is assumed.
         allow_rough: Accept a ReLU network, whose scores jump: as a control for diagnostics only.
+        steady: How both flows are trained on together towards a steady state; None: not at all, as
+            diagnostics of equilibrium need it.
 
     Raises:
         FlowError: a flow of splines (its scores jump at the knots), a rough activation without `allow_rough`,
@@ -64,6 +68,7 @@ class PhaseSpaceFlow:
     use_within: float = 0.75
     rotate: bool = True
     allow_rough: bool = False
+    steady: SteadyState | None = None
 
     def __post_init__(self) -> None:
         for name, flow in (("position", self.position), ("velocity", self.velocity)):
@@ -119,7 +124,13 @@ class PhaseSpaceFlow:
             )  # fmt: skip
         except DensityError as error:
             raise FlowError(f"the flows could not be fitted to {len(sample)} stars: {error}") from error
-        return PhaseSpaceDensity(sample.volume, position, velocity, self.use_within)
+        density = PhaseSpaceDensity(sample.volume, position, velocity, self.use_within)
+        if self.steady is None:
+            return density
+        return self.steady.fit(
+            density, sample, seed=child_seed(seed, "steady state"),
+            progress=_named(progress, "steady state"), device=device,
+        )  # fmt: skip
 
     def _turned(self, flow: ConditionalFlow, seed: int, part: str) -> ConditionalFlow:
         return replace(flow, rotations=child_seed(seed, part, "rotations")) if self.rotate else flow
@@ -132,6 +143,7 @@ class PhaseSpaceFlow:
             "use_within": self.use_within,
             "rotate": self.rotate,
             "allow_rough": self.allow_rough,
+            "steady": None if self.steady is None else self.steady.to_dict(),
         }
 
     @classmethod
@@ -139,6 +151,8 @@ class PhaseSpaceFlow:
         """The recipe that `to_dict` described."""
         values = dict(state)
         flows = {name: ConditionalFlow.from_dict(values.pop(name)) for name in ("position", "velocity")}
+        if values.get("steady") is not None:
+            values["steady"] = SteadyState(**values["steady"])
         return cls(**flows, **values)
 
 

@@ -82,12 +82,19 @@ def fit_profile(
             members, so that their intervals leave its width out; `covariance` holds it.
 
     Raises:
-        DmMapError: no such parameter, a value out of its bounds, or fewer points than free parameters.
+        DmMapError: no such parameter, a value out of its bounds, fewer points than free parameters, or
+            points whose covariance is singular.
     """
     fixed, priors = dict(fixed or {}), dict(priors or {})
     _check(points, profile, fixed, priors)
     # Whitened, the points are independent and of unit error.
-    whiten = np.linalg.inv(np.linalg.cholesky(points.covariance))
+    try:
+        whiten = np.linalg.inv(np.linalg.cholesky(points.covariance))
+    except np.linalg.LinAlgError as error:
+        raise DmMapError(
+            f"the covariance of the {len(points.r)} points of the profile is singular: their "
+            f"{len(points.members)} members are too few or repeat each other; use more, or fewer points"
+        ) from error
     problem = _Problem(points.r, whiten, profile, fixed, priors)
     best, jacobian, chi2 = problem.solve(points.value, None)
     members = np.array([problem.solve(member, best)[0] for member in points.members])

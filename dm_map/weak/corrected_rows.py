@@ -116,7 +116,7 @@ class _Total:
         self._d = np.zeros((groups.number, j, self._m))
         self._A = np.zeros((groups.number, j, self._m, equations.columns))
         self._C = np.zeros((groups.folds, size, size), dtype=np.float32)
-        self._wild = np.zeros((size, draws))
+        self._wild = np.zeros((groups.folds, size, draws), dtype=np.float32)
         self._count = np.zeros((2, j))
 
     def add_chunk(
@@ -190,16 +190,15 @@ class _Total:
             s[here[:, None], where] += found.reshape(len(here), len(where), m)
         rows = (seen[:, None] * m + np.arange(m)).ravel()
         s = s.reshape(len(some), -1)
+        signs = self._signs.integers(0, 2, (len(s), reference.draws), dtype=np.int8)
         for f in np.unique(fold):
             mine = s[fold == f]
             self._C[f][np.ix_(rows, rows)] += mine.T @ mine
-        if reference.draws:
-            signs = self._signs.integers(0, 2, (len(s), reference.draws), dtype=np.int8)
-            self._wild[rows] += s.T @ (2.0 * signs.astype(np.float32) - 1.0)
+            self._wild[f, rows] += mine.T @ (2.0 * signs[fold == f].astype(np.float32) - 1.0)
 
 
 def _alike(cells: Int[np.ndarray, "c n"]) -> Iterator[Int[np.ndarray, " b"]]:
-    """Blocks of stars with a copy inside: of one cell, those first that also share the cells of all copies."""
+    """Blocks of stars of one cell with a copy inside, in the order of the cells of their copies."""
     seen = np.flatnonzero(np.any(cells >= 0, axis=0))
     order = seen[np.lexsort(cells[::-1, seen])]
     for _, run in _runs(cells[0, order]):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from dm_map.errors import WeakFormError
 from dm_map.potential import Dictionary, nonnegative_fit
 from dm_map.stars import StarSample
+from dm_map.weak.corrected_rows import sum_corrected_rows
 from dm_map.weak.functions import TestFunctions, choose_functions
+from dm_map.weak.measurement import ErrorCorrection
 from dm_map.weak.result import WeakFit
 from dm_map.weak.rows import Equations, Groups, Progress, Reference, sum_rows
 from dm_map.weak.selection_terms import SelectionTerms
@@ -20,7 +22,7 @@ from dm_map.weak.unknowns import Unknowns
 __all__ = ["WeakForm"]
 
 # Stars of the first fit, whose potential only shapes the covariance.
-_PILOT_SHARE, _PILOT_STARS = 0.05, 20_000
+_PILOT_SHARE, _PILOT_STARS, _PILOT_RIDGE, _PILOT_MIN_STARS = 0.05, 20_000, 1e-3, 30.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class WeakForm:
         pattern_speed: Angular speed about z of the frame in which the stars are stationary, km/s/kpc; None
             fits it.
         selection_degree: Fit ln S of an unknown selection: 1 linear, 2 quadratic in position; 0 not at all.
-        local_prior: Prior standard deviation of the free-form coefficients, in their own unit.
+        share: Sum of the prior standard deviations of all components, in units of the field.
+        local_share: Prior standard deviation of each free-form term, in units of the field.
+        correction: How errors of measurement are taken out; None neglects them.
 
     Raises:
         WeakFormError: groups are not a multiple of two or more folds, or draws are negative.
@@ -47,7 +51,9 @@ class WeakForm:
     min_stars: float = 100.0
     pattern_speed: float | None = 0.0
     selection_degree: int = 0
-    local_prior: float = 1.0
+    share: float = 20.0
+    local_share: float = 0.002
+    correction: ErrorCorrection | None = None
 
     def __post_init__(self) -> None:
         if self.folds < 2 or self.groups < 2 * self.folds or self.groups % self.folds or self.draws < 0:
@@ -79,20 +85,48 @@ class WeakForm:
             PotentialError: the constrained problem has no solution.
         """
         start = time.perf_counter()
-        chosen = choose_functions(sample) if functions is None else functions
-        selection = SelectionTerms(sample.volume, self.selection_degree) if self.selection_degree else None
+        chosen = self._functions(sample) if functions is None else functions
+        volume = chosen.space.volume
+        selection = SelectionTerms(volume, self.selection_degree) if self.selection_degree else None
         equations = Equations(chosen, dictionary, selection)
-        unknowns = Unknowns.of(equations, self.pattern_speed, self.local_prior)
-        reference = self._pilot(sample, equations, unknowns, seed)
+        unknowns = Unknowns.of(equations, self.pattern_speed)
+        reference = self._reference(sample, equations, unknowns, seed)
+        unknowns = unknowns.with_prior(equations, reference.coefficients, self.share, self.local_share)
         groups = Groups.draw(len(sample), self.groups, self.folds, seed)
-        system = System.of(sum_rows(sample, equations, groups, reference, progress), self.min_stars)
+        if self.correction is None:
+            rows = sum_rows(sample, equations, groups, reference, progress)
+        else:
+            rows = sum_corrected_rows(sample, equations, groups, self.correction, reference, progress)
+        system = System.of(rows, self.min_stars)
         return WeakFit.of(equations, unknowns, system, len(sample), time.perf_counter() - start)
 
-    def _pilot(self, sample: StarSample, equations: Equations, unknowns: Unknowns, seed: int) -> Reference:
-        """A fit to some of the stars whose rows are weighted by their numbers of stars."""
+    def _functions(self, sample: StarSample) -> TestFunctions:
+        """Test functions for the sample, in a smaller ball where errors scatter stars over the edge."""
+        if self.correction is None:
+            return choose_functions(sample)
+        ball = self.correction.ball(sample)
+        return choose_functions(sample.within(ball), volume=ball)
+
+    def _reference(
+        self, sample: StarSample, equations: Equations, unknowns: Unknowns, seed: int
+    ) -> Reference:
+        """A fit to some of the stars, where the covariance of all is taken: first roughly, then well.
+
+        Errors of measurement bias it, which does not matter: it only shapes the covariance.
+        """
         some = min(len(sample), max(_PILOT_STARS, int(_PILOT_SHARE * len(sample))))
         index = np.random.default_rng(seed).choice(len(sample), some, replace=False)
-        rows = sum_rows(sample.take(index), equations, Groups.draw(some, 1, 1, seed))
+        pilot_stars = sample.take(index)
+        rough = self._rough(pilot_stars, equations, unknowns, seed)
+        known = unknowns.with_prior(equations, rough.coefficients, self.share, self.local_share)
+        groups = Groups.draw(some, self.folds, self.folds, seed)
+        system = System.of(sum_rows(pilot_stars, equations, groups, rough), _PILOT_MIN_STARS)
+        solved = WeakFit.of(equations, known, system, some, 0.0).solved
+        return Reference(solved.coefficients, solved.pattern_speed, self.draws, seed)
+
+    def _rough(self, sample: StarSample, equations: Equations, unknowns: Unknowns, seed: int) -> Reference:
+        """Least squares with rows weighted by their numbers of stars."""
+        rows = sum_rows(sample, equations, Groups.draw(len(sample), 1, 1, seed))
         seen = rows.stars > 0
         weight = 1.0 / np.sqrt(rows.stars[seen])
         columns = [rows.A[0][seen] * weight[:, None]]
@@ -100,9 +134,10 @@ class WeakForm:
             columns.append(rows.d[0][seen, None] * weight[:, None])
         M = np.concatenate(columns, axis=1)
         b = rows.b[0][seen] + (unknowns.pattern_speed or 0.0) * rows.d[0][seen]
-        solution = nonnegative_fit(M.T @ M, -M.T @ (b * weight), unknowns.positive, unknowns.precision)
+        G = M.T @ M
+        ridge = _PILOT_RIDGE * np.diag(G) + unknowns.precision
+        solution = nonnegative_fit(G, -M.T @ (b * weight), unknowns.positive, ridge)
         c = solution.coefficients
-        reference = Reference(c, unknowns.pattern_speed or 0.0, self.draws, seed)
         if unknowns.pattern_speed is None:
-            reference = replace(reference, coefficients=c[:-1], pattern_speed=float(c[-1]))
-        return reference
+            return Reference(c[:-1], float(c[-1]))
+        return Reference(c, unknowns.pattern_speed)

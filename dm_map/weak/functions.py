@@ -15,8 +15,8 @@ from dm_map.weak.velocities import Frame, LocalFrame, VelocityFunctions
 
 __all__ = ["TestFunctions", "choose_functions"]
 
-# Intervals of z for a small sample.
-_FEWEST_LAYERS = 12
+# Intervals of z. Twenty are no better, at any number of stars: the field is smooth.
+_LAYERS = 12
 
 # Tapers in units of the dispersion: the inner one is ruled by the cold populations, the outer one sees all.
 _SCALES = (0.67, 1.33)
@@ -50,13 +50,13 @@ def choose_functions(
     """Test functions that follow the stars: planes of constant z between quantiles of the stars' heights.
 
     Two things limit the resolution: the field is smooth, so that finer functions say nothing new, and each
-    function needs enough stars that its covariance is known. The defaults were chosen on mocks of the Milky Way
-    (`benchmarks/weak_form.py` prints what others give).
+    function needs enough stars that its covariance is known. The defaults were chosen on mocks of the Milky
+    Way (`benchmarks/weak_limits.py` prints what others give).
 
     Args:
         sample: The stars.
         spacing: Distance of knots in x and y; a third of the diameter where None.
-        layers: Intervals of z; 12 to 18 with the number of stars where None.
+        layers: Intervals of z; 12 where None.
         degrees: Degrees in velocity of all tapers.
         scales: Tapers in units of the dispersion.
         frame: Axes of the velocities; cylindrical where None, unless the volume holds the z axis.
@@ -75,7 +75,7 @@ def choose_functions(
     across = max(2, int(np.ceil(2.0 * ball.radius / spacing - 1e-9)))
     horizontal = tuple(float(value) for value in np.linspace(-ball.radius, ball.radius, across + 1))
     if layers is None:
-        layers = _FEWEST_LAYERS + 2 * min(3, len(sample) // 300_000)
+        layers = _LAYERS
     return TestFunctions(
         EnvelopedSplines(ball, (horizontal, horizontal, _heights(sample, ball, layers))),
         _velocities(sample, chosen, degrees, scales),
@@ -88,7 +88,7 @@ def _frame_of(volume: Ball) -> Frame:
 
 
 def _heights(sample: StarSample, ball: Ball, layers: int) -> tuple[float, ...]:
-    """Knots of z: between equal shares of the stars and equal distances, and symmetric about the stars' median."""
+    """Knots of z: half way between equal shares of the stars and equal distances."""
     z = sample.x[:, 2] - ball.centre[2]
     shares = np.linspace(0.0, 1.0, layers + 1)[1:-1]
     by_stars = np.quantile(z[:: max(1, len(z) // 200_000)], shares)

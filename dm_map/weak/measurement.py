@@ -1,19 +1,21 @@
-"""Errors of measurement taken out of the equations: each sum over the stars as if they had been measured exactly.
+"""Errors of measurement taken out of the equations: sums over the stars as if measured exactly.
 
-An equation is a sum over stars of a smooth function g(x, v). Errors along a direction u with variance s^2 turn its
-expectation into exp(s^2 D^2 / 2) g, D the derivative along u (to an isothermal force they add a few per cent, because
-a larger distance means a larger tangential velocity too). The inverse, exp(-s^2 D^2 / 2), is a sum over shifted copies
-of each star with weights of both signs,
+An equation is a sum over stars of a smooth function g(x, v). A normal error along a direction u with
+variance s^2 turns its expectation into exp(s^2 D^2 / 2) g, D the derivative along u. Distances are what
+matters: the tangential velocity of a star changes with them, by 25 km/s for 10 % of the distance and a halo
+at rest, and the stars look hotter than they are. The inverse, exp(-s^2 D^2 / 2), is a sum over shifted
+copies of each star with weights of both signs,
 
-    g*(x, v) = sum_k w_k g(x, v shifted by t_k standard deviations),   sum_k w_k t_k^p = 1, 0, -1, 0, 3 for p = 0 ... 4,
+    g*(x, v) = sum_k w_k g(x, v shifted by t_k standard deviations),
+    sum_k w_k t_k^p = 1, 0, -1, 0, 3 for p = 0, 1, 2, 3, 4:
 
-the moments of a normal distribution with variance -1: a quadrature in place of the random draws of simulation and
-extrapolation (Cook & Stefanski 1994, JASA 89, 1314), whose noise it does not have. The copies of a star count as one
-star in the covariance, so that the noise which the correction adds is in the errors.
+the moments of a normal distribution with variance -1. It is the limit of simulation and extrapolation (Cook
+& Stefanski 1994, JASA 89, 1314) with a quadrature in place of the random draws, hence without their noise.
+The copies of a star count as one star in the covariance, so the noise that the correction adds is in the
+errors.
 
-The long direction of an error ellipsoid is the line of sight: an error of the distance modulus stretches the distance
-and the tangential velocity together. It has the quadrature to itself; what remains of a covariance is added along one
-random direction for each star, which is right to second order.
+The long direction of an error ellipsoid is the line of sight: it has the quadrature to itself. What remains
+of a covariance is added along one random direction for each star, which is right to second order.
 """
 
 from __future__ import annotations
@@ -108,10 +110,10 @@ class ErrorCorrection:
         return max(abs(node.at) for node in self.nodes)
 
     def ball(self, sample: StarSample) -> Ball:
-        """The ball for the test functions: stars that errors moved out of it, and their copies, are in the sample.
+        """A ball for the test functions: stars that errors moved out of it are in the sample still.
 
-        The radius shrinks by the reach of the copies of the stars near the edge; of stars whose errors differ, by
-        that of nine in ten.
+        The radius shrinks by the reach of the copies of stars near the edge, or of nine in ten of them where
+        their errors differ.
 
         Raises:
             WeakFormError: errors so large that nothing of the ball is left.
@@ -122,8 +124,8 @@ class ErrorCorrection:
         near = radius > 0.5 * sample.volume.radius
         if not near.any():
             raise WeakFormError(
-                f"no star lies beyond half the radius {sample.volume.radius:g} of the sample's ball, so the errors "
-                "near its edge are unknown; give the ball of the test functions"
+                f"no star lies beyond half the radius {sample.volume.radius:g} of the ball, so the errors "
+                "near its edge are unknown; choose the ball of the test functions yourself"
             )
         u = outward[near] / radius[near, None]
         shift = np.sqrt(np.einsum("ni,nij,nj->n", u, covariance[near, :3, :3], u, optimize=True))
@@ -141,7 +143,7 @@ class ErrorCorrection:
 class Shifts:
     """Where the copies of the stars lie.
 
-    A copy at t standard deviations: the vector to the star is stretched, its velocity changes with it as their
+    A copy at t standard deviations: the vector to the star is stretched, its velocity changes with it as the
     covariance says, and t times a random vector of the remaining covariance is added.
 
     Attributes:
@@ -156,7 +158,7 @@ class Shifts:
         _required(self.sample)
 
     def copies(self) -> Iterator[tuple[float, Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]]:
-        """(weight, x, v) of each node and direction, the stars themselves first; positions may be anywhere."""
+        """(weight, x, v) of each node and direction, the stars themselves first; positions may be outside."""
         for direction in range(self.correction.directions):
             parts = self._parts(direction)
             for node in self.correction.nodes:
@@ -219,7 +221,7 @@ def _without_rounding(
 def _required(sample: StarSample) -> Float[np.ndarray, "n 6 6"]:
     if sample.covariance is None:
         raise WeakFormError(
-            f"the {len(sample)} stars carry no covariance of measurement, so there is nothing to correct with; "
-            "read the errors with the stars, or fit without a correction"
+            f"the {len(sample)} stars carry no covariance of measurement, and without it there is no "
+            "correction; read the errors with the stars, or fit without"
         )
     return sample.covariance

@@ -1,4 +1,4 @@
-"""What the residuals of a fit would be if the model were true: the same fit, to noise of the same covariance."""
+"""What the residuals would be if the model were true: the same fit, to noise of the same covariance."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ FEWEST_DRAWS = 20
 class Residuals:
     """The residual of the kept rows beside draws of it under the null hypothesis.
 
-    A draw is e + A (c' - c) + d (Omega' - Omega): e the sums of the stars' own terms with random signs, c' the
-    fit to data made of the fit c and this noise. Signs leave the covariance as it is, so draws share with the
-    data that the covariance was taken from the same stars; the refit takes away what fitting takes away, the
-    bounds of the coefficients included.
+    A draw is e + A (c' - c) + d (Omega' - Omega): e the sums of the stars' own terms with random signs, c'
+    the fit to data made of the fit c and this noise. Signs leave the covariance as it is, so draws share with
+    the data that the covariance was taken from the same stars; the refit takes away what fitting takes away,
+    the bounds of the coefficients included.
 
     Attributes:
         observed: Shape (r,).
@@ -45,15 +45,15 @@ class Residuals:
             WeakFormError: the fit has fewer than 20 draws.
         """
         system, found = fit.system, fit.solved
-        draws = system.rows.wild.shape[1]
+        draws = system.rows.wild.shape[-1]
         if draws < FEWEST_DRAWS:
             raise WeakFormError(
-                f"goodness of fit needs {FEWEST_DRAWS} draws or more; got {draws}: fit with WeakForm(draws=100)"
+                f"goodness of fit needs {FEWEST_DRAWS} draws or more; got {draws}: use WeakForm(draws=100)"
             )
         A, d = system.rows.A.sum(axis=0)[system.keep], system.rows.d.sum(axis=0)[system.keep]
-        moved = np.stack([one.coefficients - found.coefficients for one in fit.draws], axis=1)
-        turned = np.array([one.pattern_speed - found.pattern_speed for one in fit.draws])
-        null = system.rows.wild[system.keep] + A @ moved + d[:, None] * turned
+        moved = np.stack([one.coefficients - found.coefficients for one in fit.refits], axis=1)
+        turned = np.array([one.pattern_speed - found.pattern_speed for one in fit.refits])
+        null = system.wild + A @ moved + d[:, None] * turned
         observed = system.residual(found.coefficients, found.pattern_speed)
         return cls(observed, null, system.covariance)
 

@@ -11,8 +11,11 @@ from dm_map.weak.functions import TestFunctions
 
 __all__ = ["Region", "local_coordinates", "regions_of"]
 
-# Order in which the volume is halved: first by height, where the Galaxy varies fastest, then outwards, then across.
+# Axes along which the volume is halved: by height, where the Galaxy varies fastest, outwards, across.
 _CUTS = (2, 0, 2, 1)
+
+# Positions for the centres of mass of the functions.
+_POSITIONS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +68,30 @@ def regions_of(
     m = functions.velocity.size
     used = np.flatnonzero(np.asarray(keep).reshape(-1, m).any(axis=1))
     count = np.asarray(stars).reshape(-1, m)[:, 0]
-    place = local_coordinates(functions, functions.space.centres)
+    middles = _middles(functions)
+    place = local_coordinates(functions, middles)
     blocks = [used]
     for axis in _CUTS:
         blocks = [half for block in blocks for half in _halves(block, place[:, axis], count, fewest)]
     letters = "xyz" if functions.velocity.frame == "cartesian" else ("R", "across", "z")
-    return tuple(_region(block, functions, place, count, tuple(letters)) for block in blocks)
+    return tuple(_region(block, middles, place, count, tuple(letters)) for block in blocks)
+
+
+def _middles(functions: TestFunctions) -> Float[np.ndarray, "j 3"]:
+    """Centre of mass of every function, the envelope included; of its knots where it has next to none."""
+    space = functions.space
+    x = space.volume.uniform(_POSITIONS, seed=0)
+    mass, first = np.zeros(space.size), np.zeros((space.size, 3))
+    cells = space.cell_of(x)
+    for cell in np.unique(cells):
+        here = x[cells == cell]
+        B = space.evaluate(int(cell), here)[0]
+        mass[space.active(int(cell))] += B.sum(axis=0)
+        first[space.active(int(cell))] += B.T @ here
+    seen = mass > 0
+    out = space.centres.copy()
+    out[seen] = first[seen] / mass[seen, None]
+    return out
 
 
 def _halves(
@@ -94,7 +115,7 @@ def _halves(
 
 def _region(
     block: Int[np.ndarray, " j"],
-    functions: TestFunctions,
+    middles: Float[np.ndarray, "n 3"],
     place: Float[np.ndarray, "n 3"],
     stars: Float[np.ndarray, " n"],
     letters: tuple[str, ...],
@@ -102,4 +123,4 @@ def _region(
     weight = stars[block] / stars[block].sum()
     middle = weight @ place[block]
     name = ", ".join(f"{letter} {value:.1f}" for letter, value in zip(letters, middle, strict=True))
-    return Region(name, block, weight @ functions.space.centres[block], middle, float(stars[block].sum()))
+    return Region(name, block, weight @ middles[block], middle, float(stars[block].sum()))

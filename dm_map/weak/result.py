@@ -57,25 +57,43 @@ class WeakFit:
 
     @cached_property
     def draws(self) -> tuple[Solved, ...]:
-        """The solution again, for data made of the fit and noise drawn from the exact covariance of the rows."""
-        M, _ = self.system.equations()
-        rotation = self.system.rotation() if self.unknowns.pattern_speed is None else None
-        expected = M @ self.solved.coefficients
-        if rotation is not None:
-            expected = expected + self.pattern_speed * rotation
+        """Draws of the solution, for its errors.
+
+        The data get more noise of their exact covariance, and the prior another centre, drawn from itself.
+        Without bounds these would be draws from the posterior, exactly (randomise, then optimise: Bardsley
+        et al. 2014, SIAM J. Sci. Comput. 36, A1895); a coefficient at its bound stays there in some of them.
+        """
+        M, y = self.system.equations(self.unknowns.pattern_speed or 0.0)
         noise = self.system.noise()
-        return tuple(self.unknowns.solve(M, expected + one, rotation) for one in noise.T)
+        centres = self.unknowns.prior_centres(noise.shape[1], seed=noise.shape[1])
+        return tuple(
+            self.unknowns.solve(M, y + one, self._rotation, centre)
+            for one, centre in zip(noise.T, centres, strict=True)
+        )
+
+    @cached_property
+    def refits(self) -> tuple[Solved, ...]:
+        """The solution for data made of the fit and noise: what fits to stationary stars would be."""
+        M, _ = self.system.equations()
+        expected = M @ self.solved.coefficients
+        if self._rotation is not None:
+            expected = expected + self.pattern_speed * self._rotation
+        return tuple(self.unknowns.solve(M, expected + one, self._rotation) for one in self.system.noise().T)
+
+    @property
+    def _rotation(self) -> Float[np.ndarray, " w"] | None:
+        """Column of the pattern speed, where it is fitted."""
+        return self.system.rotation() if self.unknowns.pattern_speed is None else None
 
     def bootstrap(self, members: int, seed: int) -> tuple[Solved, ...]:
         """The solution for groups of stars drawn with replacement: a check of `draws`."""
         rng = np.random.default_rng(seed)
         groups = len(self.system.rows.b)
-        rotation = self.system.rotation() if self.unknowns.pattern_speed is None else None
         out = []
         for _ in range(members):
             weights = rng.multinomial(groups, np.full(groups, 1.0 / groups)).astype(float)
             M, y = self.system.equations(self.unknowns.pattern_speed or 0.0, weights)
-            out.append(self.unknowns.solve(M, y, rotation))
+            out.append(self.unknowns.solve(M, y, self._rotation))
         return tuple(out)
 
     @cached_property

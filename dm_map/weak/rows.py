@@ -4,15 +4,17 @@ For stars in a stationary state, weighted by 1/S where the selection function S 
 
     sum_i w_i [ v . grad_x psi + dw/dt . grad_w psi ] = 0                                  (weak form)
 
-for every psi that vanishes on the edge of the volume, with dw/dt = a(x) + geometric terms along local axes. With
-a = sum_k c_k a_k the rows read b + A c = 0. Stars are independent, so the covariance of the rows is
-C = sum_i s_i s_i^T with s_i the vector of the terms of star i: exact, and sparse by the support of the splines.
+for every psi that vanishes on the edge of the volume, with dw/dt = a(x) + geometric terms along local axes.
+With a = sum_k c_k a_k the rows read b + A c = 0. Stars are independent, so the covariance of the rows is
+C = sum_i s_i s_i^T with s_i the vector of the terms of star i: exact, and sparse by the support of the
+splines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -101,7 +103,7 @@ class Rows:
         d: Terms of a rotating frame for Omega = 1 km/s/kpc, shape (g, r).
         covariance: Sum of outer products of the terms of a star, by fold, shape (f, r, r); of no rows without
             a reference.
-        wild: Sums of the terms with random signs, shape (r, draws).
+        wild: Sums of the terms with random signs, by fold, shape (f, r, draws).
         stars: Effective number of stars behind each row, shape (r,).
     """
 
@@ -109,7 +111,7 @@ class Rows:
     A: Float[np.ndarray, "g r k"]
     d: Float[np.ndarray, "g r"]
     covariance: Float[np.ndarray, "f p p"]
-    wild: Float[np.ndarray, "p draws"]
+    wild: Float[np.ndarray, "f p draws"]
     stars: Float[np.ndarray, " r"]
 
 
@@ -152,7 +154,7 @@ class _Total:
         self._d = np.zeros((groups.number, j, m))
         self._A = np.zeros((groups.number, j, m, equations.columns))
         self._C = np.zeros((groups.folds, size, size), dtype=np.float32)
-        self._wild = np.zeros((size, draws))
+        self._wild = np.zeros((groups.folds, size, draws), dtype=np.float32)
         self._count = np.zeros((2, j))
 
     def add_chunk(self, sample: StarSample, chunk: slice) -> None:
@@ -200,11 +202,10 @@ class _Total:
         s = terms.residual(fields @ c.astype(np.float32), reference.pattern_speed, chosen)
         m = self._equations.functions.velocity.size
         at = (terms.rows[:, None] * m + np.arange(m)).ravel()
+        signs = self._signs.integers(0, 2, (len(s), reference.draws), dtype=np.int8)
         for f, some in _runs(fold):
             self._C[f][np.ix_(at, at)] += s[some].T @ s[some]
-        if reference.draws:
-            signs = self._signs.integers(0, 2, (len(s), reference.draws), dtype=np.int8)
-            self._wild[at] += s.T @ (2.0 * signs.astype(np.float32) - 1.0)
+            self._wild[f, at] += s[some].T @ (2.0 * signs[some].astype(np.float32) - 1.0)
 
 
 def _columns(terms: StarTerms, fields: Float[np.ndarray, "n 3 k"], some: slice) -> Float[np.ndarray, "r k"]:
@@ -229,5 +230,5 @@ def _runs(labels: Int[np.ndarray, " n"]) -> Iterator[tuple[int, slice]]:
     if not len(labels):
         return
     edges = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         yield int(labels[start]), slice(int(start), int(stop))

@@ -4,9 +4,9 @@ Stars seen with probability S(x) out of a stationary population have f_seen = S 
 
     sum_i [ v . grad_x psi + dw/dt . grad_w psi + psi v . grad ln S ] = 0.
 
-With ln S = sum_q s_q phi_q this is linear in s_q: each term is one more column. Populations of one dispersion sigma
-cannot tell grad ln S from a force a = sigma^2 grad ln S; populations of several dispersions can, and streaming
-stars can, which the error of s_q shows.
+With ln S = sum_q s_q phi_q this is linear in s_q: each term is one more column. Populations of one dispersion
+sigma cannot tell grad ln S from a force a = sigma^2 grad ln S; populations of several dispersions can, and
+streaming stars can, which the error of s_q shows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Test functions of position: tensor products of quadratic B-splines under an envelope that vanishes at the edge."""
+"""Test functions of position: products of quadratic B-splines under an envelope that vanishes at the edge."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class EnvelopedSplines:
     """B_j(x) = E(x) b_j1(x) b_j2(y) b_j3(z) in a ball, E = (1 - q^2)^2 with q the fraction of the radius.
 
     Quadratic splines have continuous gradients and overlap, so no region between them is lost; the envelope
-    makes every one of them vanish with its gradient on the surface of the ball, which is all that the weak form
-    asks of a test function. So splines that reach over the edge still use the stars inside.
+    makes every one of them vanish with its gradient on the surface of the ball, which is all that the weak
+    form asks of a test function. So splines that reach over the edge still use the stars inside.
 
     Attributes:
         volume: The ball.
@@ -42,8 +42,8 @@ class EnvelopedSplines:
                 raise WeakFormError(f"the knots of {axis} increase, two at the least; got {knots}")
             if knots[0] > -self.volume.radius or knots[-1] < self.volume.radius:
                 raise WeakFormError(
-                    f"the knots of {axis} span the ball from {-self.volume.radius:g} to {self.volume.radius:g}; "
-                    f"got {knots[0]:g} to {knots[-1]:g}"
+                    f"the knots of {axis} span the ball from {-self.volume.radius:g} to "
+                    f"{self.volume.radius:g}; got {knots[0]:g} to {knots[-1]:g}"
                 )
 
     @property

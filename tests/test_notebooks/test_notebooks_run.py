@@ -18,6 +18,20 @@ CLAIMS = {
         assert found.purity > 0.75 and found.completeness > 0.75
         assert not any(candidate.false_alarm_probability < 0.01 for candidate in false_alarms)
     """,
+    "dark_matter_map": """
+        assert np.median(errors) < 0.1 and errors.max() < 0.2
+        high = heights >= 1.0
+        assert np.all(np.abs(dark.value - true_dark)[high] < 0.6 * true_dark[high])
+        assert np.all((dark.error > 0)[high] & (dark.error < 0.5 * true_dark)[high])
+        assert dark.error[0] > 3 * dark.error[high].max()  # in the plane it cannot be told
+        assert relaxed_check.passed and not kicked_check.passed and kicked_check.p_value < 1e-6
+        assert abs(farthest["fitted"] - farthest["true"]) < 0.8
+        medians = {name: np.median(one) for name, one in flow_errors.items()}
+        assert medians["flows, one potential"] < 0.35
+        assert medians["flows, one potential"] < medians["flows, position by position"]
+        assert real.covariance.shape == (len(real), 6, 6) and len(real) > 4_000
+        assert {"radial_velocity is missing", "parallax is not positive"} <= set(account.dropped)
+    """,
     "density_alone": """
         assert abs(ratio.mean() - 1.0) < 0.01 < abs(forgotten.mean() - 1.0)
         assert np.mean(log_q - log_p) < 0.03

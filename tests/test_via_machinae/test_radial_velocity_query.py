@@ -9,9 +9,12 @@ import pytest
 from astropy.table import Table
 from tap_stub import TapStub
 
+from dm_map.errors import SampleError
 from dm_map.input import LuminosityCut, read_stars
 from sky_patches import CatalogStore
 from sky_patches.archive import DR2, DR3, ArchiveCuts, ClientPolicy, RefreshSettings, SkyPixel, refresh
+from via_machinae.dark_matter.inputs import fingerprint_of, stars_of
+from via_machinae.dark_matter.settings import MapSettings
 from via_machinae.errors import ConfigError
 from via_machinae.radial_velocity import RadialVelocitySample, radial_velocity_stars, sample_named
 
@@ -103,6 +106,21 @@ def test_what_comes_can_be_read(gaia, tmp_path):
     assert len(sample) == len(expected) > 100 and report.luminosity.loss > 0
     np.testing.assert_allclose(np.sort(sample.x[:, 0]), np.sort(expected.x[:, 0]))
     assert sample.covariance is not None and not any("_corr" in note for note in report.notes)
+
+
+def test_a_store_is_an_input_of_the_map(gaia, tmp_path):
+    """The directory itself, and another fingerprint once it has changed."""
+    fetched(gaia, tmp_path / "gaia", RadialVelocitySample(radius=2.0))
+    settings = MapSettings(stars=str(tmp_path / "gaia"), radius=2.0, use_within=1.5)
+    before = fingerprint_of(settings)
+    assert fingerprint_of(settings) == before
+    (tmp_path / "gaia" / "note").write_text("more")
+    assert fingerprint_of(settings) != before
+    try:
+        sample, _, _ = stars_of(settings)
+        assert len(sample) > 100
+    except SampleError as error:  # this toy has fewer stars than a map needs, and is told so
+        assert "1000" in str(error)
 
 
 @pytest.mark.parametrize(
