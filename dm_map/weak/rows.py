@@ -208,7 +208,9 @@ class _Total:
             self._wild[f, at] += s[some].T @ (2.0 * signs[some].astype(np.float32) - 1.0)
 
 
-def _columns(terms: StarTerms, fields: Float[np.ndarray, "n 3 k"], some: slice) -> Float[np.ndarray, "r k"]:
+def _columns(
+    terms: StarTerms, fields: Float[np.ndarray, "n 3 k"], some: slice
+) -> Float[np.ndarray, "r columns"]:
     """Sum over stars of the terms of each component and each selection term."""
     pull = terms.pull[some]
     sums = pull.reshape(-1, pull.shape[-1]).T @ fields[some].reshape(-1, fields.shape[-1])
