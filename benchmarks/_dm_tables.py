@@ -137,7 +137,7 @@ def _errors(record: Record) -> str:
 
 
 def _accelerations(record: Record) -> str:
-    columns = ["mock", "method", "stars", "median", "p90", "rho", "in 68 % interval", "CPU seconds"]
+    columns = ["mock", "method", "stars", "median", "p90", "rho", "in 68 % interval", "floor", "CPU seconds"]
     rows = [
         [
             row["mock"],
@@ -147,6 +147,7 @@ def _accelerations(record: Record) -> str:
             _percent(row["p90"]),
             _percent(row["rho_median"]),
             _percent(row["coverage"]),
+            _percent(row["floor"]),
             f"{row['cpu_seconds']:.0f}",
         ]
         for row in record["rows"]

@@ -4,9 +4,10 @@ Methods: "weak" (the weak form, no density estimate), "flow" (equation 2 positio
 an ensemble of flows), "steady flow" (the same, trained to obey the Boltzmann equation too), "flow potential"
 (the global linear potential on the same scores). Columns: median and 90th percentile of |da|/|a|; median of
 |drho/rho|, 1 to 2 kpc from the plane for "weak" and "flow potential", of means over balls for "flow"; share
-of components inside their 68 % interval. Positions: 0.2 < r < 4 in spheres, three quarters of the radius of
-the ball in galaxies. One row is one draw, for "weak" the medians of five; rows of an earlier record are kept
-unless they are measured again, so that a campaign can be made in parts.
+of components in their 68 % interval; `floor`, what a gradient of ln n without any model allows. Positions:
+0.2 < r < 4 in spheres, three quarters of the radius of the ball in galaxies. One row is one draw, for "weak"
+the medians of five; rows of an earlier record are kept unless they are measured again, so that a campaign can
+be made in parts.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import reporting
-from _flow_route import flow_row
+from _flow_route import flow_row, query_points
 from _weak_route import density_points, judged_at, run_weak
+from scipy.spatial import cKDTree
 
 from density import ConditionalFlow, child_seed
 from dm_map.flows import PhaseSpaceFlow, SteadyState, draw_scores, fit_ensemble
@@ -50,7 +52,7 @@ def main() -> None:
                     row = _row(make_mock(name), method, stars, options)
                     rows = [old for old in rows if _key(old) != _key(row)] + [row]
                     print({key: row[key] for key in _KEYS}, flush=True)
-    rows.sort(key=_key)
+    rows = [row | {"floor": _floor(row, options.seed)} for row in sorted(rows, key=_key)]
     reporting.report("accelerations", options, rows=rows)
 
 
@@ -69,6 +71,21 @@ def _earlier(path: Path | None) -> list[dict]:
 
 def _key(row: dict) -> tuple[str, str, int]:
     return row["mock"], row["method"], row["stars"]
+
+
+def _floor(row: dict, seed: int) -> float:
+    """Median of sigma^2 sqrt(12 / N_h) / (h |a|): a gradient of ln n from the N_h stars within h, no model.
+
+    h is 1 kpc, or half a scale length of a sphere; sigma the dispersion of the sample along one axis.
+    """
+    mock = make_mock(row["mock"])
+    sample = mock.sample(row["stars"], child_seed(seed, "stars"))
+    h = 1.0 if mock.units.length else 0.5
+    x = query_points(mock, sample, 200, seed)
+    near = cKDTree(sample.x).query_ball_point(x, h, return_length=True)
+    variance = float(np.mean(np.var(sample.v, axis=0)))
+    strength = np.linalg.norm(mock.acceleration(x), axis=1)
+    return float(np.median(variance * np.sqrt(12.0 / np.maximum(near, 1)) / h / strength))
 
 
 def _row(mock: Mock, method: str, stars: int, options: argparse.Namespace) -> dict[str, reporting.Cell]:
