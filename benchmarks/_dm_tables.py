@@ -26,6 +26,11 @@ def _percent(value: float | None) -> str:
     return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"
 
 
+def _probability(value: float) -> str:
+    """A fitted tail means nothing far below a millionth."""
+    return "below 1e-06" if value < 1e-6 else f"{value:.2g}"
+
+
 def _stars(value: float) -> str:
     return f"{value:,.0f}"
 
@@ -73,7 +78,7 @@ def _outside(record: Record) -> str:
             _percent(row["median"]),
             _percent(row["p90"]),
             _percent(row["rho_1_to_2_kpc"]),
-            "-" if row["p_value"] is None else f"{row['p_value']:.1g}",
+            "-" if row["p_value"] is None else _probability(row["p_value"]),
         ]
         for row in record["rows"]
     ]
@@ -118,7 +123,7 @@ def _equilibrium(record: Record) -> str:
             _stars(row["stars"]),
             str(row["draws"]),
             _percent(row["flagged"]),
-            f"{row['median_p']:.1g}",
+            _probability(row["median_p"]),
             row["worst_test"],
         ]
         for row in record["rows"]
