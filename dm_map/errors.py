@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "AccelerationError",
     "BaryonError",
+    "DiagnosticError",
     "DmMapError",
     "FlowError",
     "MockError",
@@ -49,3 +50,7 @@ class WeakFormError(DmMapError):
 
 class BaryonError(DmMapError):
     """A baryon model is unknown or not usable."""
+
+
+class DiagnosticError(DmMapError):
+    """The checks cannot be made with what was given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,13 +122,13 @@ class Bulge:
         )
 
 
-class Layered:
+class Layered(ABC):
     """What a baryon model of discs and perhaps a bulge can do; the discs come from `discs`."""
 
     @property
+    @abstractmethod
     def discs(self) -> tuple[Disc, ...]:
         """The discs."""
-        raise NotImplementedError
 
     @property
     def bulge(self) -> Bulge | None:

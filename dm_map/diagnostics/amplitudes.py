@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import norm
 
-from dm_map.diagnostics.errors import DiagnosticError
+from dm_map.errors import DiagnosticError
 
 __all__ = ["Amplitude", "expected_negative_share", "mean_size", "negative_share", "octants", "vector_size"]
 

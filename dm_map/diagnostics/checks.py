@@ -20,7 +20,6 @@ from dm_map.diagnostics.amplitudes import (
     octants,
     vector_size,
 )
-from dm_map.diagnostics.errors import DiagnosticError
 from dm_map.diagnostics.fields import LocalFields, Places, choose_places, local_fields
 from dm_map.diagnostics.meanings import by_p_value, by_size
 from dm_map.diagnostics.phase_space import Field, PhaseSpace, accelerations, streaming
@@ -35,6 +34,7 @@ from dm_map.diagnostics.stars import (
     speed_rows,
     velocity_scale,
 )
+from dm_map.errors import DiagnosticError
 from dm_map.stars import StarSample
 
 __all__ = ["Case"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dm_map.diagnostics.checks import Case
-from dm_map.diagnostics.errors import DiagnosticError
 from dm_map.diagnostics.meanings import MEANINGS
 from dm_map.diagnostics.phase_space import Field, PhaseSpace
 from dm_map.diagnostics.report import DiagnosticReport
 from dm_map.diagnostics.settings import DiagnosticSettings
+from dm_map.errors import DiagnosticError
 from dm_map.stars import StarSample
 
 __all__ = ["diagnose"]

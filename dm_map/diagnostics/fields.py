@@ -21,9 +21,9 @@ import numpy as np
 from jaxtyping import Float
 
 from density.seeds import child_seed
-from dm_map.diagnostics.errors import DiagnosticError
 from dm_map.diagnostics.phase_space import PhaseSpace, Pointwise, accelerations
 from dm_map.diagnostics.settings import DiagnosticSettings
+from dm_map.errors import DiagnosticError
 from dm_map.gravity import mean_density_in_ball
 from dm_map.stars import StarSample
 from dm_map.volume import Ball

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dm_map.diagnostics.errors import DiagnosticError
 from dm_map.diagnostics.report import Diagnostic
+from dm_map.errors import DiagnosticError
 
 __all__ = ["MEANINGS", "Meaning", "by_p_value", "by_size"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dm_map.boltzmann import acceleration_from_scores
-from dm_map.diagnostics.errors import DiagnosticError
+from dm_map.errors import DiagnosticError
 from dm_map.stars import StarSample
 
 __all__ = ["Field", "PhaseSpace", "Pointwise", "accelerations", "rotation", "streaming"]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from astropy.table import Table
 
-from dm_map.diagnostics.errors import DiagnosticError
+from dm_map.errors import DiagnosticError
 
 __all__ = ["Diagnostic", "DiagnosticReport"]
 

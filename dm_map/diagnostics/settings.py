@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from scipy.stats import norm
 
-from dm_map.diagnostics.errors import DiagnosticError
+from dm_map.errors import DiagnosticError
 
 __all__ = ["DiagnosticSettings"]
 

@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import f as fisher
 
-from dm_map.diagnostics.errors import DiagnosticError
 from dm_map.diagnostics.phase_space import rotation
+from dm_map.errors import DiagnosticError
 from dm_map.stars import StarSample
 
 __all__ = [

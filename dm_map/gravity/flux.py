@@ -15,15 +15,13 @@ from scipy.integrate import lebedev_rule
 from scipy.special import roots_genlaguerre
 
 from dm_map.errors import DmMapError
+from dm_map.gravity.quadrature import sum_around
 from dm_map.gravity.units import GALACTIC, GravityUnits, mass_density
 
 __all__ = ["kernel_density", "kernel_widths", "mean_density_in_ball"]
 
 #: Positions (n, 3) to accelerations (n, 3), or to those of m members at once, (m, n, 3).
 Acceleration = Callable[[np.ndarray], np.ndarray]
-
-# Positions handed to the field at once: 20,000 of a hundred members take 48 MB.
-_POSITIONS_AT_ONCE = 20_000
 
 
 def mean_density_in_ball(
@@ -55,7 +53,7 @@ def mean_density_in_ball(
     if not (radius > 0 and math.isfinite(radius)):
         raise DmMapError(f"a ball's radius is a positive length; got {radius}")
     normals, weights = _sphere(order)
-    flux = _projected(acceleration, centres, radius * normals, normals * weights[:, None])
+    flux = sum_around(acceleration, centres, radius * normals, normals * weights[:, None])
     return mass_density(3.0 / radius * flux, units)
 
 
@@ -96,7 +94,7 @@ def kernel_density(
     squared, radial = roots_genlaguerre(radii, 0.5)
     steps = (np.sqrt(2.0 * squared)[:, None, None] * normals).reshape(-1, 3)
     against = steps * np.outer(radial / radial.sum(), weights).reshape(-1, 1)
-    return mass_density(_projected(acceleration, x, steps * widths, against / widths), units)
+    return mass_density(sum_around(acceleration, x, steps * widths, against / widths), units)
 
 
 def kernel_widths(width: float | Sequence[float]) -> Float[np.ndarray, "3"]:
@@ -109,23 +107,6 @@ def kernel_widths(width: float | Sequence[float]) -> Float[np.ndarray, "3"]:
     if widths.shape not in ((), (3,)) or not np.all((widths > 0) & np.isfinite(widths)):
         raise DmMapError(f"a kernel's width is one positive length, or three; got {width}")
     return np.broadcast_to(widths, (3,)).copy()
-
-
-def _projected(
-    acceleration: Acceleration,
-    centres: Float[np.ndarray, "p 3"],
-    steps: Float[np.ndarray, "k 3"],
-    against: Float[np.ndarray, "k 3"],
-) -> Float[np.ndarray, "*members p"]:
-    """sum_k a(centre + steps_k) . against_k for each centre, some centres at a time."""
-    at_once = max(1, _POSITIONS_AT_ONCE // len(steps))
-    sums = []
-    for start in range(0, len(centres), at_once):
-        near = centres[start : start + at_once, None, :] + steps
-        field = np.asarray(acceleration(near.reshape(-1, 3)))
-        field = field.reshape(*field.shape[:-2], *near.shape)
-        sums.append(np.einsum("...pki,ki->...p", field, against))
-    return np.concatenate(sums, axis=-1) if sums else np.empty(0)
 
 
 def _sphere(order: int) -> tuple[Float[np.ndarray, "k 3"], Float[np.ndarray, " k"]]:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from dm_map.errors import DmMapError
 from dm_map.gravity.flux import Acceleration, kernel_density, kernel_widths, mean_density_in_ball
+from dm_map.gravity.quadrature import sum_around
 from dm_map.gravity.units import GALACTIC, GravityUnits
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
 #: Positions (n, 3) to mass densities (n,), or to those of m members at once, (m, n).
 Density = Callable[[np.ndarray], np.ndarray]
 
-_POSITIONS_AT_ONCE = 200_000
 # The vertical rule is finer than the horizontal one: discs have a cusp in their plane.
 _HEIGHTS = 131
 _KERNEL_REACH = 6.5
@@ -190,7 +190,7 @@ def ball_smoothed(
     planar = np.sqrt((1.0 - height**2) * area)
     steps = radius * np.stack([planar * np.cos(turn), planar * np.sin(turn), height], axis=-1).reshape(-1, 3)
     weights = ((weight_z * (1.0 - z**2))[:, None, None] * weight_r[:, None] * np.ones(8)).ravel()
-    return _averaged(density, x, steps, weights / weights.sum())
+    return sum_around(density, x, steps, weights / weights.sum())
 
 
 def kernel_smoothed(
@@ -214,19 +214,4 @@ def kernel_smoothed(
     height = np.linspace(-_KERNEL_REACH, _KERNEL_REACH, _HEIGHTS)
     steps = np.stack(np.meshgrid(node, node, height, indexing="ij"), axis=-1).reshape(-1, 3) * widths
     weights = (weight[:, None, None] * weight[:, None] * np.exp(-0.5 * height**2)).ravel()
-    return _averaged(density, x, steps, weights / weights.sum())
-
-
-def _averaged(
-    density: Density,
-    x: Float[np.ndarray, "p 3"],
-    steps: Float[np.ndarray, "k 3"],
-    weights: Float[np.ndarray, " k"],
-) -> Float[np.ndarray, "*members p"]:
-    at_once = max(1, _POSITIONS_AT_ONCE // len(steps))
-    means = []
-    for start in range(0, len(x), at_once):
-        near = x[start : start + at_once, None, :] + steps
-        values = np.asarray(density(near.reshape(-1, 3)))
-        means.append(values.reshape(*values.shape[:-1], *near.shape[:2]) @ weights)
-    return np.concatenate(means, axis=-1) if means else np.empty(0)
+    return sum_around(density, x, steps, weights / weights.sum())

@@ -115,7 +115,7 @@ class StarColumns:
         if label is None:
             raise SampleError(
                 f"{self.origin} has no column {name}; {self.nearby(name)}. If it is there under another "
-                f"name, say columns={{{name!r}: name in the table}}"
+                f"name, say columns={{{name!r}: name in the table}}, on the command line --column {name}=NAME"
             )
         column = self.table[label]
         masked = np.broadcast_to(np.asarray(getattr(column, "mask", False), dtype=bool), np.shape(column))

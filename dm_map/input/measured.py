@@ -56,7 +56,8 @@ def measured_distances(
     if given.label("parallax") is None and given.label("distance") is None:
         raise SampleError(
             f"{given.origin} has neither a column distance nor parallax; {given.nearby('distance')}. "
-            "If it is there under another name, say columns={'distance': name in the table}"
+            "If it is there under another name, say columns={'distance': name in the table}, on the command "
+            "line --column distance=NAME"
         )
     recipe = recipe or ParallaxDistances()
     offset = recipe.zero_point if not isinstance(recipe.zero_point, str) else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -16,52 +16,24 @@ from dm_map.maps.members import Ensemble, check_members, check_sources
 
 __all__ = ["AccelerationMap", "DensityMap"]
 
+Map = TypeVar("Map", bound="FieldMap")
 
-@dataclass(frozen=True, eq=False)
-class AccelerationMap(Ensemble):
-    """Gravitational acceleration at p positions, by m members.
 
-    Attributes:
-        x: Positions, kpc for Galactic units.
-        members: Accelerations, (km/s)^2/kpc for Galactic units.
-        sources: For each member what it varies: "training", "bootstrap", "measurement", "baryons", ...
-        units: Units of the field.
-        method: How it was made, in words.
-        provenance: Version, configuration, data, seeds: whatever JSON can hold.
+class FieldMap(Ensemble):
+    """What maps of any field share: members over positions, their sources, files."""
 
-    Raises:
-        DmMapError: fewer than two members, shapes that disagree, values that are not finite.
-    """
+    #: What is mapped, in words.
+    of: ClassVar[str]
 
-    x: Float[np.ndarray, "p 3"]
-    members: Float[np.ndarray, "m p 3"]
+    members: np.ndarray
     sources: tuple[str, ...]
-    units: GravityUnits = GALACTIC
-    method: str = ""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_members(self.members, (len(self.x), 3), "an acceleration")
-        check_sources(self.sources, len(self.members))
 
     @property
-    def ensemble(self) -> Float[np.ndarray, "m p 3"]:
+    def ensemble(self) -> Float[np.ndarray, "m ..."]:
         """The members."""
         return self.members
 
-    @property
-    def unit(self) -> str:
-        """Name of the unit of the values."""
-        return self.units.acceleration
-
-    @property
-    def relative_error(self) -> Float[np.ndarray, " p"]:
-        """Length of the error vector over that of the acceleration."""
-        size = np.linalg.norm(self.value, axis=-1)
-        length = np.linalg.norm(self.error, axis=-1)
-        return np.divide(length, size, out=np.full_like(size, np.inf), where=size > 0)
-
-    def select(self, source: str) -> AccelerationMap:
+    def select(self: Map, source: str) -> Map:
         """The members that vary one source.
 
         Raises:
@@ -77,7 +49,7 @@ class AccelerationMap(Ensemble):
         return write_map(self, path, overwrite=overwrite)
 
     @classmethod
-    def read(cls, path: Path | str) -> AccelerationMap:
+    def read(cls: type[Map], path: Path | str) -> Map:
         """Read what `write` wrote, exactly.
 
         Raises:
@@ -87,12 +59,54 @@ class AccelerationMap(Ensemble):
 
         found = read_map(path)
         if not isinstance(found, cls):
-            raise DmMapError(f"{path} holds a map of the mass density, not of the acceleration")
+            raise DmMapError(f"{path} holds a map of {found.of}, not of {cls.of}")
         return found
 
 
 @dataclass(frozen=True, eq=False)
-class DensityMap(Ensemble):
+class AccelerationMap(FieldMap):
+    """Gravitational acceleration at p positions, by m members.
+
+    Attributes:
+        x: Positions, kpc for Galactic units.
+        members: Accelerations, (km/s)^2/kpc for Galactic units.
+        sources: For each member what it varies: "training", "bootstrap", "measurement", "baryons", ...
+        units: Units of the field.
+        method: How it was made, in words.
+        provenance: Version, configuration, data, seeds: whatever JSON can hold.
+
+    Raises:
+        DmMapError: fewer than two members, shapes that disagree, values that are not finite.
+    """
+
+    of: ClassVar[str] = "the acceleration"
+
+    x: Float[np.ndarray, "p 3"]
+    members: Float[np.ndarray, "m p 3"]
+    sources: tuple[str, ...]
+    units: GravityUnits = GALACTIC
+    method: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_members(self.members, (len(self.x), 3), "an acceleration")
+        check_sources(self.sources, len(self.members))
+
+    @property
+    def unit(self) -> str:
+        """Name of the unit of the values."""
+        return self.units.acceleration
+
+    @property
+    def relative_error(self) -> Float[np.ndarray, " p"]:
+        """Length of the error vector over that of the acceleration."""
+        size = np.linalg.norm(self.value, axis=-1)
+        length = np.linalg.norm(self.error, axis=-1)
+        return np.divide(length, size, out=np.full_like(size, np.inf), where=size > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class DensityMap(FieldMap):
     """Mass density at p positions, by m members.
 
     Attributes:
@@ -109,6 +123,8 @@ class DensityMap(Ensemble):
         DmMapError: fewer than two members, shapes that disagree, values that are not finite.
     """
 
+    of: ClassVar[str] = "the mass density"
+
     x: Float[np.ndarray, "p 3"]
     members: Float[np.ndarray, "m p"]
     sources: tuple[str, ...]
@@ -121,11 +137,6 @@ class DensityMap(Ensemble):
     def __post_init__(self) -> None:
         check_members(self.members, (len(self.x),), "a mass density")
         check_sources(self.sources, len(self.members))
-
-    @property
-    def ensemble(self) -> Float[np.ndarray, "m p"]:
-        """The members."""
-        return self.members
 
     @property
     def unit(self) -> str:
@@ -145,35 +156,6 @@ class DensityMap(Ensemble):
         scale = GEV_PER_CM3 * self.units.rho_per_divergence
         units = replace(self.units, rho="GeV/cm3", rho_per_divergence=scale)
         return replace(self, members=GEV_PER_CM3 * self.members, units=units)
-
-    def select(self, source: str) -> DensityMap:
-        """The members that vary one source.
-
-        Raises:
-            DmMapError: fewer than two do.
-        """
-        rows = _rows(self.sources, source)
-        return replace(self, members=self.members[rows], sources=(source,) * len(rows))
-
-    def write(self, path: Path | str, *, overwrite: bool = False) -> Path:
-        """Write the map as FITS or ECSV, by the suffix; see `dm_map.maps.files.write_map`."""
-        from dm_map.maps.files import write_map
-
-        return write_map(self, path, overwrite=overwrite)
-
-    @classmethod
-    def read(cls, path: Path | str) -> DensityMap:
-        """Read what `write` wrote, exactly.
-
-        Raises:
-            DmMapError: there is no such file, or it holds something else.
-        """
-        from dm_map.maps.files import read_map
-
-        found = read_map(path)
-        if not isinstance(found, cls):
-            raise DmMapError(f"{path} holds a map of the acceleration, not of the mass density")
-        return found
 
 
 def _rows(sources: tuple[str, ...], source: str) -> np.ndarray:

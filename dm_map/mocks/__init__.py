@@ -9,6 +9,7 @@ all.
 
 from __future__ import annotations
 
+from dm_map.mocks.baryons import MockBaryons
 from dm_map.mocks.base import SOLAR_BALL, SUN_POSITION, SUN_VELOCITY, Mock
 from dm_map.mocks.galaxies import barred, disc_with_hole, milky_way, rotating_disc, triaxial
 from dm_map.mocks.hernquist import Hernquist
@@ -21,6 +22,7 @@ from dm_map.mocks.registry import MOCKS, make_mock
 
 __all__ = [
     "Mock",
+    "MockBaryons",
     "Plummer",
     "OsipkovMerrittPlummer",
     "Hernquist",

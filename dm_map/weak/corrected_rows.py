@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,14 +11,13 @@ from jaxtyping import Float, Int
 from dm_map.stars import StarSample
 from dm_map.weak.blocks import StarTerms
 from dm_map.weak.measurement import ErrorCorrection, Shifts
-from dm_map.weak.rows import Equations, Groups, Progress, Reference, Rows
+from dm_map.weak.rows import Progress
+from dm_map.weak.sums import BLOCK, Equations, Groups, Reference, Rows, RunningSums, runs
 
 __all__ = ["sum_corrected_rows"]
 
 # Stars whose copies are held at a time: their accelerations take 12 K bytes each.
 _CHUNK = 131_072
-# Copies of one cell at a time: bounds the block of their terms.
-_BLOCK = 4_096
 # Stars whose copies' terms are added up at a time: more would see more different rows.
 _TOGETHER = 1_024
 
@@ -105,19 +103,11 @@ class _Copy:
 
 
 class _Total:
-    """Running sums over the stars."""
+    """Running sums over the stars and their copies."""
 
     def __init__(self, equations: Equations, groups: Groups, reference: Reference | None) -> None:
         self._equations, self._groups, self._reference = equations, groups, reference
-        j, self._m = equations.functions.space.size, equations.functions.velocity.size
-        draws, size = (0, 0) if reference is None else (reference.draws, j * self._m)
-        self._signs = np.random.default_rng(0 if reference is None else reference.seed)
-        self._b = np.zeros((groups.number, j, self._m))
-        self._d = np.zeros((groups.number, j, self._m))
-        self._A = np.zeros((groups.number, j, self._m, equations.columns))
-        self._C = np.zeros((groups.folds, size, size), dtype=np.float32)
-        self._wild = np.zeros((groups.folds, size, draws), dtype=np.float32)
-        self._count = np.zeros((2, j))
+        self._sums = RunningSums(equations, groups, reference)
 
     def add_chunk(
         self, shifts: Shifts, weights: Float[np.ndarray, " n"], group: Int[np.ndarray, " n"]
@@ -134,38 +124,21 @@ class _Total:
 
     def rows(self) -> Rows:
         """All sums."""
-        first, second = self._count
-        stars = np.divide(first**2, second, out=np.zeros_like(first), where=second > 0)
-        flat = self._b.shape[0], -1
-        A = self._A.reshape(*flat, self._A.shape[-1])
-        seen = np.repeat(stars, self._m)
-        return Rows(self._b.reshape(flat), A, self._d.reshape(flat), self._C, self._wild, seen)
+        return self._sums.rows()
 
     def _add_sums(self, copy: _Copy, group: Int[np.ndarray, " n"]) -> None:
         order = np.lexsort((group[copy.inside], copy.cell[copy.inside]))
-        for cell, run in _runs(copy.cell[copy.inside[order]]):
-            for start in range(run.start, run.stop, _BLOCK):
-                place = order[start : min(start + _BLOCK, run.stop)]
+        for cell, run in runs(copy.cell[copy.inside[order]]):
+            for start in range(run.start, run.stop, BLOCK):
+                place = order[start : min(start + BLOCK, run.stop)]
                 terms = copy.terms(self._equations, cell, copy.inside[place])
-                self._add_terms(terms, copy.fields[place], group[copy.inside[place]])
-
-    def _add_terms(self, terms: StarTerms, fields: Float[np.ndarray, "n 3 k"], group: np.ndarray) -> None:
-        shape, K = (len(terms.rows), -1), fields.shape[-1]
-        for g, run in _runs(group):
-            pull = terms.pull[run]
-            self._b[g, terms.rows] += terms.plain[run].sum(axis=0, dtype=np.float64).reshape(shape)
-            self._d[g, terms.rows] -= terms.turned[run].sum(axis=0, dtype=np.float64).reshape(shape)
-            columns = pull.reshape(-1, pull.shape[-1]).T @ fields[run].reshape(-1, K)
-            if terms.slopes is not None:
-                values, slopes = terms.slopes
-                columns = np.concatenate([columns, values[run].T @ slopes[run]], axis=1)
-            self._A[g, terms.rows] += columns.reshape(*shape, columns.shape[-1])
+                self._sums.add(terms, copy.fields[place], group[copy.inside[place]])
 
     def _count_stars(self, own: _Copy, weights: Float[np.ndarray, " n"]) -> None:
         space = self._equations.functions.space
         for cell, some in _by_label(own.cell):
             share = space.evaluate(cell, own.x[some])[0] * weights[some, None]
-            self._count[:, space.active(cell)] += share.sum(axis=0), (share**2).sum(axis=0)
+            self._sums.count(space.active(cell), share)
 
     def _add_covariance(
         self,
@@ -176,7 +149,7 @@ class _Total:
         reference: Reference,
     ) -> None:
         """Stars whose copies see nearly the same rows; the terms of a star add up before they are squared."""
-        space, m = self._equations.functions.space, self._m
+        space, m = self._equations.functions.space, self._equations.functions.velocity.size
         parts = [
             (c, cell, here) for c, copy in enumerate(copies) for cell, here in _by_label(copy.cell[some])
         ]
@@ -188,20 +161,14 @@ class _Total:
             found = terms.residual(fields[c][some[here]], reference.pattern_speed, chosen)
             where = np.searchsorted(seen, terms.rows)
             s[here[:, None], where] += found.reshape(len(here), len(where), m)
-        rows = (seen[:, None] * m + np.arange(m)).ravel()
-        s = s.reshape(len(some), -1)
-        signs = self._signs.integers(0, 2, (len(s), reference.draws), dtype=np.int8)
-        for f in np.unique(fold):
-            mine = s[fold == f]
-            self._C[f][np.ix_(rows, rows)] += mine.T @ mine
-            self._wild[f, rows] += mine.T @ (2.0 * signs[fold == f].astype(np.float32) - 1.0)
+        self._sums.add_squares(seen, s.reshape(len(some), -1), fold)
 
 
 def _alike(cells: Int[np.ndarray, "c n"]) -> Iterator[Int[np.ndarray, " b"]]:
     """Blocks of stars of one cell with a copy inside, in the order of the cells of their copies."""
     seen = np.flatnonzero(np.any(cells >= 0, axis=0))
     order = seen[np.lexsort(cells[::-1, seen])]
-    for _, run in _runs(cells[0, order]):
+    for _, run in runs(cells[0, order]):
         for start in range(run.start, run.stop, _TOGETHER):
             yield order[start : min(start + _TOGETHER, run.stop)]
 
@@ -209,15 +176,6 @@ def _alike(cells: Int[np.ndarray, "c n"]) -> Iterator[Int[np.ndarray, " b"]]:
 def _by_label(labels: Int[np.ndarray, " n"]) -> Iterator[tuple[int, Int[np.ndarray, " s"]]]:
     """(label, where it is) of labels that are not negative."""
     order = np.argsort(labels, kind="stable")
-    for label, run in _runs(labels[order]):
+    for label, run in runs(labels[order]):
         if label >= 0:
             yield label, order[run]
-
-
-def _runs(labels: Int[np.ndarray, " n"]) -> Iterator[tuple[int, slice]]:
-    """Stretches of equal labels."""
-    if not len(labels):
-        return
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
-    for start, stop in pairwise(edges):
-        yield int(labels[start]), slice(int(start), int(stop))

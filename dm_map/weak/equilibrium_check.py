@@ -10,7 +10,8 @@ from dm_map.volume import Ball
 from dm_map.weak.functions import TestFunctions, choose_functions
 from dm_map.weak.goodness import GoodnessOfFit, goodness_of_fit
 from dm_map.weak.result import WeakFit
-from dm_map.weak.rows import Groups, Progress, Reference, sum_rows
+from dm_map.weak.rows import Progress, sum_rows
+from dm_map.weak.sums import Groups, Reference
 from dm_map.weak.system import System
 
 __all__ = ["check_equilibrium", "equilibrium_functions", "refit"]

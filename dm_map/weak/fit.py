@@ -14,8 +14,9 @@ from dm_map.weak.corrected_rows import sum_corrected_rows
 from dm_map.weak.functions import TestFunctions, choose_functions
 from dm_map.weak.measurement import ErrorCorrection
 from dm_map.weak.result import WeakFit
-from dm_map.weak.rows import Equations, Groups, Progress, Reference, sum_rows
+from dm_map.weak.rows import Progress, sum_rows
 from dm_map.weak.selection_terms import SelectionTerms
+from dm_map.weak.sums import Equations, Groups, Reference
 from dm_map.weak.system import System
 from dm_map.weak.unknowns import Unknowns
 

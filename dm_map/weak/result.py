@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dm_map.potential import LinearPotential
-from dm_map.weak.rows import Equations
+from dm_map.weak.sums import Equations
 from dm_map.weak.system import System
 from dm_map.weak.unknowns import Solved, Unknowns
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from scipy.linalg import cho_factor, cho_solve
 
 from dm_map.errors import WeakFormError
-from dm_map.weak.rows import Rows
+from dm_map.weak.sums import Rows
 
 __all__ = ["Covariance", "System"]
 

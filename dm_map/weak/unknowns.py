@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dm_map.potential import Solution, density_points, nonnegative_fit
-from dm_map.weak.rows import Equations
+from dm_map.weak.sums import Equations
 
 __all__ = ["Solved", "Unknowns"]
 

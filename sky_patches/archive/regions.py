@@ -7,6 +7,7 @@ holds a point of the region. A few more may be found; none is missed.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,12 +61,12 @@ class Region(Protocol):
         """Sorted NESTED pixels of `order` that hold at least one point of the region; a few more may be."""
 
 
-class _ByDistance:
+class _ByDistance(ABC):
     """The pixels of a region that knows how far it is."""
 
+    @abstractmethod
     def distance(self, ra: Degrees, dec: Degrees) -> Degrees:
         """Distance (deg) from ICRS positions to the region, or a little less; zero inside."""
-        raise NotImplementedError
 
     def pixels(self, order: int) -> Int64[np.ndarray, " m"]:
         """Sorted NESTED pixels of `order` that the region touches."""

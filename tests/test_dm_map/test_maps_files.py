@@ -73,7 +73,9 @@ def test_natural_units_and_one_position(tmp_path, suffix, smoothing):
 def test_any_provenance_survives(tmp_path, suffix, words, number):
     values = np.array([[number], [0.1]]) if np.isfinite(number) else np.array([[1.0], [0.1]])
     found = DensityMap(np.zeros((1, 3)), values, ("a", "b"), provenance={"words": words, "n": number})
-    _same(DensityMap.read(found.write(tmp_path / f"any{suffix}", overwrite=True)), found)
+    again = DensityMap.read(found.write(tmp_path / f"any{suffix}", overwrite=True))
+    assert dict(again.provenance) == {"words": words, "n": number}
+    _same(again, found)
 
 
 @suffixes

@@ -12,7 +12,8 @@ from dm_map.mocks import make_mock
 from dm_map.potential import LinearPotential, galactic_dictionary, nonnegative_fit
 from dm_map.stars import StarSample
 from dm_map.weak import WeakFit, WeakForm, choose_functions
-from dm_map.weak.rows import Equations, Groups, Reference, Rows, sum_rows
+from dm_map.weak.rows import sum_rows
+from dm_map.weak.sums import Equations, Groups, Reference, Rows
 from dm_map.weak.system import Covariance, System
 
 MOCK = make_mock("milky-way")

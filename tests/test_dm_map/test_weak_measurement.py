@@ -15,7 +15,8 @@ from dm_map.volume import Ball
 from dm_map.weak import WeakForm, choose_functions
 from dm_map.weak.corrected_rows import sum_corrected_rows
 from dm_map.weak.measurement import ErrorCorrection, Shifts
-from dm_map.weak.rows import Equations, Groups, Reference, sum_rows
+from dm_map.weak.rows import sum_rows
+from dm_map.weak.sums import Equations, Groups, Reference
 
 CORRECTIONS = (ErrorCorrection(order=2), ErrorCorrection(), ErrorCorrection(step=0.6))
 

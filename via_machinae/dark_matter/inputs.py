@@ -8,12 +8,11 @@ from typing import Any
 from dm_map.baryons import BaryonModel, baryon_model
 from dm_map.input import LuminosityCut, read_stars
 from dm_map.local import SUN_POSITION
-from dm_map.mocks import Mock, make_mock
+from dm_map.mocks import Mock, MockBaryons, make_mock
 from dm_map.stars import StarSample
 from dm_map.volume import Ball
 from sky_patches import CatalogStore
 from via_machinae.dark_matter.directory import fingerprint
-from via_machinae.dark_matter.mock_truth import MockBaryons
 from via_machinae.dark_matter.settings import MapSettings
 from via_machinae.radial_velocity import radial_velocity_stars
 

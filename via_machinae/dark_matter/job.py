@@ -9,13 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dm_map.mocks import Mock
+from dm_map.mocks import Mock, MockBaryons
 from dm_map.stars import StarSample
 from via_machinae.dark_matter.comparing import comparison_table
 from via_machinae.dark_matter.directory import MapRun
 from via_machinae.dark_matter.grid import MapGrid
 from via_machinae.dark_matter.inputs import baryons_of, fingerprint_of, stars_of, truth_of, use_ball
-from via_machinae.dark_matter.mock_truth import MockBaryons
 from via_machinae.dark_matter.products import Products
 from via_machinae.dark_matter.settings import MapSettings
 from via_machinae.dark_matter.summary import Quantity, local_table, quantities, summary_table

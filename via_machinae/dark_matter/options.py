@@ -67,7 +67,7 @@ CorrectErrorsOption = Annotated[
     bool, typer.Option("--correct-errors", help="Weak form: take the stars' errors of measurement out.")
 ]
 EpochsOption = Annotated[
-    int | None, typer.Option("--epochs", min=1, help="Flows: rounds of training; default 15.")
+    int | None, typer.Option("--epochs", min=1, help="Flows: rounds of training; default 8.")
 ]
 ColumnsOption = Annotated[
     list[str] | None, typer.Option("--column", help="A column under another name: radial_velocity=MyRV.")

@@ -1,4 +1,4 @@
-"""What is known of a mock galaxy: its field, and its own baryons."""
+"""The baryons of a mock galaxy: all of its field but the halo, known without error."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from dm_map.baryons import SOLAR_RADIUS
-from dm_map.mocks import Kicked, Mock
+from dm_map.mocks.base import Mock
 from dm_map.mocks.gala_field import GalaField
+from dm_map.mocks.kicked import Kicked
 
 __all__ = ["MockBaryons"]
 
