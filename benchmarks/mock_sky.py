@@ -1,105 +1,122 @@
-"""Making a large mock sky: stars per second, seconds per million stars, and memory.
+"""Blind scan of four overlapping patches of mock sky with three hidden streams, by each detector.
 
-Each sky is the whole sky without the Galactic plane, with streams, globular clusters and dwarf galaxies and a
-scanning law, written as a catalogue store by a process of its own. "recipe_s" is what it takes to count the
-Galaxy's stars and to draw the hidden objects, "objects_s" what the streams' and clusters' stars take (the
-same for skies of all sizes), "write_s" all that `write_sky` does, these included. "main_peak_MB" is the
-largest resident memory of the process that writes, "worker_peak_MB" that of the largest that draws.
+The sky is `sky_patches.mock.group_sky`: patches of 15 deg, 10 deg apart, with streams of 300, 600 and 1,500
+stars, of which one crosses all patches and one runs under the mask of a globular cluster that the search
+knows of, as it knows those of the real sky. The truth is read after the catalogue is written. A stream that
+is reported more than once has duplicates; "true_first" says that no false candidate ranks above a true one.
+
+--empty scans the same sky without its streams and shows the best line of all.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-import reporting
+import numpy as np
+from _blind import (
+    DETECTORS,
+    EQUAL_TIME,
+    BlindScan,
+    best_line_only,
+    stream_rows,
+    totals,
+    with_detector,
+    with_flow,
+)
+from reporting import Cell, arguments, report
 
-from sky_patches.mock import all_sky, draw_objects, write_sky
-from sky_patches.store import CatalogStore
+from sky_patches.mock import GROUP_CENTRES, GROUP_RADIUS_DEG, group_sky, write_sky
+from via_machinae import Config
+from via_machinae.config import config_from
+from via_machinae.ingest import read_truth
+from via_machinae.workers import workers_of
 
-__all__ = ["main"]
+__all__ = ["group_config", "main", "make_store"]
+
+STARS = 45_000
+QUICK_STARS = 8_000
+QUICK = {
+    "windows": {"step": 3.0, "min_stars": 500},
+    "regions": {"step": 3.0},
+    "flow": {"epochs": 4, "layers": 3},
+    "significance": {"null_skies": 20},
+}
 
 
-def peak_mb(who: int) -> float:
-    """Largest resident memory so far, in MB."""
-    return resource.getrusage(who).ru_maxrss * 1024 / 1e6
+def group_config(*, quick: bool = False) -> Config:
+    """Four patches, builtin masks, every second window of the defaults (as the demo)."""
+    patches = [
+        {"name": name, "ra": ra, "dec": dec, "radius": GROUP_RADIUS_DEG}
+        for name, (ra, dec) in GROUP_CENTRES.items()
+    ]
+    steps = QUICK if quick else {"windows": {"step": 2.0}, "regions": {"step": 2.0}}
+    return config_from({"patches": patches, "masks": {"catalogue": "builtin"}, **steps}, "benchmark")
 
 
-def make(options: argparse.Namespace, stars: int) -> dict[str, reporting.Cell]:
-    """One sky, timed."""
-    start = time.perf_counter()
-    recipe = all_sky(stars, b_min_deg=options.b_min)
-    hidden = {"streams": options.streams, "clusters": options.clusters, "dwarfs": options.dwarfs}
-    recipe = recipe.with_random_objects(options.seed, **hidden)
-    ready = time.perf_counter()
-    draw_objects(recipe, options.seed, workers=options.workers)
-    objects = time.perf_counter()
-    with tempfile.TemporaryDirectory(dir=options.scratch) as directory:
-        written = write_sky(recipe, options.seed, Path(directory) / "store", workers=options.workers)
-        done = time.perf_counter()
-        store = CatalogStore.open(written.path)
-        size = sum(part.stat().st_size for part in written.path.rglob("*.parquet")) / 1e6
-        partitions = len(store.partitions)
+def make_store(directory: Path, options: argparse.Namespace) -> tuple[Path, dict[str, Cell]]:
+    """Write the sky; what it is made of, as figures."""
+    stars = options.stars or (QUICK_STARS if options.quick else STARS)
+    recipe = group_sky(stars, streams=not options.empty)
+    written = write_sky(recipe, options.seed, directory / "store", workers=workers_of(Config()))
+    figures: dict[str, Cell] = {
+        "stars_per_patch": stars,
+        "sky_stars": written.stars,
+        "stream_stars": written.members,
+        "cluster_stars": written.cluster_members,
+        "thinning": recipe.density_scale,
+        "flow": options.flow or Config().flow.kind,
+    }
+    print(f"sky made: {figures}", flush=True)
+    return written.path, figures
+
+
+def empty_row(scan: BlindScan, detector: str) -> dict[str, Cell]:
+    """The best line of a sky without streams."""
+    found = scan.catalog.candidates
     return {
-        "stars": written.stars,
-        "hidden": written.members + written.cluster_members,
-        "workers": options.workers,
-        "pixels": len(recipe.region.pixels),
-        "recipe_s": ready - start,
-        "objects_s": objects - ready,
-        "write_s": done - objects,
-        "stars_per_s": written.stars / (done - objects),
-        "s_per_million": 1e6 * (done - objects) / written.stars,
-        "main_peak_MB": peak_mb(resource.RUSAGE_SELF),
-        "worker_peak_MB": peak_mb(resource.RUSAGE_CHILDREN),
-        "partitions": partitions,
-        "disk_MB": size,
+        "detector": detector,
+        "passing": int(np.sum(found["passes"])),
+        "significance": float(found["significance"][0]) if len(found) else 0.0,
+        "false_alarm_probability": float(found["false_alarm_probability"][0]) if len(found) else 1.0,
+        "seconds": scan.seconds,
     }
 
 
-def in_own_process(stars: int) -> dict[str, reporting.Cell]:
-    """The same in a fresh process, whose memory is its own; its last line of output is the result."""
-    words = [sys.executable, __file__, *sys.argv[1:], "--one", str(stars)]
-    answer = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(answer.stdout.splitlines()[-1])
+def _extend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--detectors", nargs="+", choices=DETECTORS, default=None, help="default: all (with --quick: cathode)"
+    )
+    parser.add_argument("--stars", type=int, default=None, help=f"per patch, in the mean (default {STARS})")
+    parser.add_argument("--flow", choices=tuple(EQUAL_TIME), default=None, help="kind of the flows")
+    parser.add_argument("--empty", action="store_true", help="the sky without its streams")
+    parser.add_argument("--scratch", type=Path, default=None, help="directory for store and runs (100 MB)")
 
 
 def main() -> None:
-    """Make a sky of each size, report."""
-
-    def extend(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--stars", type=float, nargs="+", help="default 1e6 and 1e7, quick 5e4")
-        parser.add_argument(
-            "--workers", type=int, default=len(os.sched_getaffinity(0)), help="default: cores"
-        )
-        parser.add_argument("--b-min", type=float, default=15.0, help="leave out |b| up to this, deg (15)")
-        parser.add_argument("--streams", type=int, default=None, help="default 8, quick 1")
-        parser.add_argument("--clusters", type=int, default=20, help="globular clusters (default 20)")
-        parser.add_argument("--dwarfs", type=int, default=8, help="dwarf galaxies (default 8)")
-        parser.add_argument("--scratch", type=Path, default=None, help="directory for the store (1 GB)")
-        parser.add_argument("--one", type=int, default=None, help=argparse.SUPPRESS)
-
-    options = reporting.arguments(__doc__.splitlines()[0], extend)
-    options.streams = (1 if options.quick else 8) if options.streams is None else options.streams
-    if options.one is not None:
-        print(json.dumps(make(options, options.one)))
-        return
-    sizes = options.stars or ([5e4] if options.quick else [1e6, 1e7])
-    rows = [in_own_process(round(size)) for size in sizes]
-    keys = ("stars_per_s", "s_per_million", "objects_s", "main_peak_MB", "worker_peak_MB")
-    figures = {
-        f"{key}_{size:.0e}".replace("e+0", "e"): row[key]
-        for size, row in zip(sizes, rows, strict=True)
-        for key in keys
-    }
-    reporting.report("mock_sky", options, rows=rows, figures=figures)
+    """Make the sky, scan it by each detector, print and record."""
+    options = arguments(__doc__.splitlines()[0], _extend)
+    names = options.detectors or (("cathode",) if options.quick else DETECTORS)
+    rows: list[dict[str, Cell]] = []
+    with tempfile.TemporaryDirectory(dir=options.scratch) as name:
+        store, figures = make_store(Path(name), options)
+        for detector in names:
+            config = with_flow(group_config(quick=options.quick), options.flow)
+            config = with_detector(config, detector, options.seed)
+            config = best_line_only(config) if options.empty else config
+            scan = BlindScan.of(store, Path(name) / f"run-{detector}", config)
+            found = (
+                [empty_row(scan, detector)]
+                if options.empty
+                else stream_rows(scan, detector, read_truth(store / "truth"))
+            )
+            rows += found
+            print("done:", *found, sep="\n  ", flush=True)
+    if options.empty:
+        report("mock_sky_empty", options, rows=rows, figures=figures)
+    else:
+        report("mock_sky", options, rows=rows, figures={**figures, **totals(rows)})
 
 
 if __name__ == "__main__":

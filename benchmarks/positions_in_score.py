@@ -1,6 +1,6 @@
 """Why the anomaly score may not see positions: the best line with and without them, real and shuffled stars.
 
-The GD-1 strip (see gd1_strip.py) is scanned by CATHODE twice: with the features of the example configuration,
+The GD-1 strip (see gd1.py) is scanned by CATHODE twice: with the features of the example configuration,
 then with the positions added. On the real strip the best line should be GD-1; on the strip with its proper
 motions shuffled there is nothing to find, and what the line finder still sees is made by the score itself.
 """
@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from _gd1_data import CONFIG, DATA, read_strip, shuffled
 from astropy.table import Table
-from gd1_strip import CONFIG, DATA, read_strip, shuffled
 from reporting import Cell, arguments, report
 
 from density import Bounds, Cathode, ConditionalFlow, Interval, Unbounded, Window

@@ -1,25 +1,53 @@
-"""Stars to streams: regions of interest, lines, significance, members, candidates, catalogue.
+"""Stars to streams: regions of interest, lines, significance, members, candidates, merging, catalogue.
 
     finder = CandidateFinder()
     candidates = finder.find(StreamStars.from_table(patch.stars()), footprint, windows, seed=1)
 
-`windows` are anomaly scores (`WindowScores`) from any detector that saw no positions.
+`windows` are anomaly scores (`WindowScores`) from any detector that saw no positions. Candidates of several
+patches are joined by `join_streams`, described by `describe`, and put into a `StreamCatalog`. Beside this:
+`streams.compact` (clusters and dwarf galaxies in the same scores), `streams.crossmatch` (known streams) and
+`streams.injection` (completeness).
 """
 
 from __future__ import annotations
 
 from streams.agreement import Agreement, agreement
 from streams.candidates import Candidate, CandidateFinder, LineDetection
-from streams.catalog import StreamCatalog, candidate_rows
+from streams.catalog import (
+    CatalogEntry,
+    EntryEvidence,
+    EntryPopulation,
+    EntryTrack,
+    StreamCatalog,
+    candidate_rows,
+    export_galstreams,
+)
 from streams.cells import FootprintCells
+from streams.description import StreamDescription, describe
 from streams.errors import CatalogError, LineSearchError, RegionError, StreamsError
-from streams.hough import BestLines, ExpectedStrips, HoughLines, LineRecipe, line_significance
+from streams.false_discovery import false_discovery_rates
+from streams.hough import BestLines, HoughLines, LineRecipe
 from streams.kernel import KernelDensity
+from streams.members import MemberStars
 from streams.membership import Membership, MembershipRecipe, StreamModel, fit_membership
+from streams.merging import (
+    FoundStream,
+    JoinedStream,
+    JoinRecipe,
+    JoinRecord,
+    MergeDecision,
+    ProtostreamLog,
+    RankedPatch,
+    continuations,
+    explain,
+    join_streams,
+)
 from streams.plane import TangentPlane
+from streams.refinement import RefinedLine, RefineRecipe, refine_line
 from streams.regions import COMPONENTS, Region, RegionRecipe, WindowScores, regions_of_interest
 from streams.significance import NullMaxima, null_maxima
 from streams.stars import StreamStars
+from streams.strips import ExpectedStrips, line_significance
 
 __all__ = [
     "COMPONENTS",
@@ -27,21 +55,36 @@ __all__ = [
     "BestLines",
     "Candidate",
     "CandidateFinder",
+    "CatalogEntry",
     "CatalogError",
+    "EntryEvidence",
+    "EntryPopulation",
+    "EntryTrack",
     "ExpectedStrips",
     "FootprintCells",
+    "FoundStream",
     "HoughLines",
+    "JoinRecipe",
+    "JoinRecord",
+    "JoinedStream",
     "KernelDensity",
     "LineDetection",
     "LineRecipe",
     "LineSearchError",
+    "MemberStars",
     "Membership",
     "MembershipRecipe",
+    "MergeDecision",
     "NullMaxima",
+    "ProtostreamLog",
+    "RankedPatch",
+    "RefineRecipe",
+    "RefinedLine",
     "Region",
     "RegionError",
     "RegionRecipe",
     "StreamCatalog",
+    "StreamDescription",
     "StreamModel",
     "StreamStars",
     "StreamsError",
@@ -49,8 +92,15 @@ __all__ = [
     "WindowScores",
     "agreement",
     "candidate_rows",
+    "continuations",
+    "describe",
+    "explain",
+    "export_galstreams",
+    "false_discovery_rates",
     "fit_membership",
+    "join_streams",
     "line_significance",
     "null_maxima",
+    "refine_line",
     "regions_of_interest",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -13,53 +13,21 @@ from streams.cells import FootprintCells
 from streams.errors import LineSearchError
 from streams.hough import BestLines, ExpectedStrips, HoughLines, LineRecipe
 from streams.membership import Membership, MembershipRecipe, StreamModel, fit_membership
+from streams.merging.candidate import Candidate, LineDetection, reordered, with_rows
+from streams.merging.comparison import JoinRecipe
+from streams.merging.protostreams import Found, protostreams
+from streams.merging.records import MergedRegion, Protocluster, ProtostreamLog
+from streams.merging.retrainings import canonical_windows, mean_scores, scored_alike
 from streams.regions import Region, RegionRecipe, WindowScores, regions_of_interest
 from streams.significance import NullMaxima, null_maxima
 from streams.stars import StreamStars
 
-__all__ = ["Candidate", "CandidateFinder", "LineDetection"]
+__all__ = ["Candidate", "CandidateFinder", "LineDetection", "PatchSearch"]
 
-
-@dataclass(frozen=True)
-class LineDetection:
-    """The line that a candidate was found by.
-
-    Args:
-        region: the region of interest.
-        significance: local, sigma.
-        theta, offset, width: the line  x sin(theta) - y cos(theta) = offset  (radians, deg) and the
-            full width of its strip, deg.
-        rank: stars of the region that were transformed; `count` of them lie in the strip where
-            `expected` were.
-    """
-
-    region: Region
-    significance: float
-    theta: float
-    offset: float
-    width: float
-    rank: int
-    count: int
-    expected: float
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A stream candidate of one patch.
-
-    Args:
-        line: the detection it grew from (its most significant region).
-        membership: the fitted stream and the membership probabilities.
-        false_alarm_probability: that a stream-free patch shows a line as significant anywhere.
-        regions: how many regions of interest had a line that these members explain.
-        components: the resonant components of those regions.
-    """
-
-    line: LineDetection
-    membership: Membership
-    false_alarm_probability: float
-    regions: int
-    components: tuple[str, ...]
+EXPLAINED = 0.5
+"""A line is a stream's when more than this share of its stars are members: then it has no other subject."""
+NEAR = 0.1
+"""Regions with this share are told in the log as nearly merged; a smaller one is chance."""
 
 
 @dataclass(frozen=True)
@@ -70,30 +38,37 @@ class CandidateFinder:
     significant line is fitted as a stream, every region whose line consists of its stars is counted to
     it, the stream leaves, and the search of the remaining stars starts again. A star leaves with its
     membership probability, so that what stays has the density of the background and the place of the
-    stream is neither a ridge nor a hole; but a member of one candidate is never a member of another. The
-    order of the windows does not matter.
+    stream is neither a ridge nor a hole; but a member of one candidate is never a member of another. What
+    one fit explains is a protocluster; protoclusters that continue each other are fitted together and make
+    one protostream. Neither the order of the windows nor that of the table matters.
 
     Args:
         regions, lines, membership: recipes of the steps.
         cell_deg: side of the footprint's cells, deg.
+        density_stars: highest-scored stars of a region whose smooth density the null follows. All of its
+            stars may be another mix of populations, with another gradient; the best alone are few.
         null_skies: skies without structure that calibrate the significance.
         report_below: candidates with a larger false-alarm probability are not reported.
         max_candidates: per patch.
+        join: when two protoclusters of a patch are one stream.
     """
 
     regions: RegionRecipe = field(default_factory=RegionRecipe)
     lines: LineRecipe = field(default_factory=LineRecipe)
     membership: MembershipRecipe = field(default_factory=MembershipRecipe)
     cell_deg: float = 0.1
+    density_stars: int = 1000
     null_skies: int = 100
     report_below: float = 0.5
     max_candidates: int = 20
+    join: JoinRecipe = field(default_factory=JoinRecipe)
 
     def find(
         self,
         stars: StreamStars,
         footprint: Footprint,
         windows: list[WindowScores],
+        retrainings: Sequence[list[WindowScores]] = (),
         *,
         keep: Bool[np.ndarray, " n"] | None = None,
         seed: int,
@@ -105,36 +80,44 @@ class CandidateFinder:
             stars: the patch's stars; `WindowScores.rows` are row numbers in it.
             footprint: the patch's footprint in patch coordinates.
             windows: scored windows, scores made without positions.
+            retrainings: scores of the same stars and windows from other seeds. The search then uses the mean
+                score, and each candidate tells in which share of the trainings it returns.
             keep: fiducial stars (colour, magnitude) that the lines are made of; default all.
             seed: of the null skies.
             progress: called after each null sky.
 
         Raises:
             LineSearchError: no region has enough stars.
+            RegionError: a window comes twice, or a retraining has other windows or stars.
         """
         keep = np.ones(len(stars), dtype=bool) if keep is None else keep
-        regions = regions_of_interest(windows, stars.proper_motion, keep, self.regions)
+        # Everything that is drawn row by row is drawn in the order of the stars' names.
+        order = np.lexsort((*stars.position.T, stars.source_id))
+        position = np.argsort(order)
+        stars, keep = reordered(stars, order), keep[order]
+        trainings = [canonical_windows(training, position) for training in (windows, *retrainings)]
+        mean = mean_scores(trainings)
+        regions = regions_of_interest(mean, stars.proper_motion, keep, self.regions)
         if not regions:
             raise LineSearchError(
                 f"none of {len(windows)} windows has a region of {self.regions.min_stars} stars: "
                 "take a larger patch, wider windows, or lower regions.min_stars"
             )
-        search = _PatchSearch.build(self, stars, footprint, regions)
+        search = PatchSearch.build(self, stars, footprint, regions)
         null = null_maxima(
-            search.lines,
-            regions,
-            search.densities,
-            search.expected,
-            len(stars),
-            skies=self.null_skies,
-            seed=seed,
-            progress=progress,
-        )
-        return search.candidates(null, seed)
+            search.lines, regions, search.densities, search.expected, len(stars),
+            skies=self.null_skies, seed=seed, progress=progress,
+        )  # fmt: skip
+        single = [
+            regions_of_interest(scored_alike(one, mean), stars.proper_motion, keep, self.regions)
+            for one in trainings
+        ]
+        found = search.candidates(null, seed, single if retrainings else [])
+        return [with_rows(candidate, order) for candidate in found]
 
 
 @dataclass(frozen=True)
-class _PatchSearch:
+class PatchSearch:
     """One patch while it is searched: everything that does not change from candidate to candidate."""
 
     recipe: CandidateFinder
@@ -149,42 +132,96 @@ class _PatchSearch:
     @classmethod
     def build(
         cls, recipe: CandidateFinder, stars: StreamStars, footprint: Footprint, regions: list[Region]
-    ) -> _PatchSearch:
+    ) -> PatchSearch:
         cells = FootprintCells.of(footprint, recipe.cell_deg)
         lines = HoughLines(cells, recipe.lines)
         x, y = cells.plane.project(*stars.position.T)
-        densities = np.stack([cells.density(x[region.stars], y[region.stars]) for region in regions])
+        ranked = [region.stars[: recipe.density_stars] for region in regions]
+        densities = cells.densities([(x[rows], y[rows]) for rows in ranked])
         expected = lines.expect(densities)
         return cls(recipe, stars, regions, lines, densities, expected, x, y)
 
-    def candidates(self, null: NullMaxima, seed: int) -> list[Candidate]:
+    def candidates(
+        self, null: NullMaxima, seed: int, trainings: Sequence[list[Region]] = ()
+    ) -> list[Candidate]:
+        """Protostreams of the patch, most significant first.
+
+        Args:
+            null: maxima without streams.
+            seed: decides which stars leave with a stream.
+            trainings: the same regions as ranked by each single training, for the stability.
+        """
+        found = protostreams(
+            self._protoclusters(null, seed), self.stars, self.lines.cells.plane,
+            self.recipe.membership, self.recipe.join,
+        )  # fmt: skip
+        steady = [
+            replace(one.candidate, stability=self._stability(one, trainings, null))
+            if trainings
+            else one.candidate
+            for one in found
+        ]
+        # Once a stronger stream is gone, a line that shared its regions may stand out more than it did.
+        return sorted(steady, key=lambda candidate: -candidate.line.significance)
+
+    def _protoclusters(self, null: NullMaxima, seed: int) -> list[Found]:
         chance = np.random.default_rng(seed).random(len(self.stars))
         free, taken = np.ones(len(self.stars), dtype=bool), np.zeros(len(self.stars), dtype=bool)
-        found: list[Candidate] = []
+        found: list[Found] = []
         while len(found) < self.recipe.max_candidates:
             left = [region.stars[free[region.stars]] for region in self.regions]
-            best = self._best(left)
+            best = self._best(left, self.expected)
             top = int(np.argmax(best.significance))
             probability = null.false_alarm_probability(best.significance[top])
             if probability > self.recipe.report_below:
                 break
             candidate = self._candidate(top, best, left, free & ~taken, probability)
-            found.append(candidate)
+            found.append(Found(candidate, free.copy()))
             taken[candidate.membership.members()] = True
             leaving = self._leaving(candidate, chance) & free
             strip = self._in_strip(best, top, left[top])
             # A line that no stream model explains would be found again for ever: its own stars leave.
             leaving[strip] |= leaving[strip].sum() < candidate.line.count - candidate.line.expected
             free &= ~leaving
-        # Once a stronger stream is gone, a line that shared its regions may stand out more than it did.
-        return sorted(found, key=lambda candidate: -candidate.line.significance)
+        return found
 
-    def _best(self, left: list[np.ndarray]) -> BestLines:
+    def _stability(self, one: Found, trainings: Sequence[list[Region]], null: NullMaxima) -> float:
+        """Share of the trainings in which some region has a line of these members that would be reported."""
+        member = self._member(one.candidate.membership)
+        returned = [self._returns(regions, member, one.free, null) for regions in trainings]
+        return float(np.mean(returned))
+
+    def _returns(self, regions: list[Region], member: np.ndarray, free: np.ndarray, null: NullMaxima) -> bool:
+        top = max(self.recipe.lines.ranks)
+        left = [region.stars[free[region.stars]] for region in regions]
+        # A region without a member among its transformed stars has no line of members.
+        near = [number for number, rows in enumerate(left) if member[rows[:top]].any()]
+        if not near:
+            return False
+        rows = [left[number] for number in near]
+        best = self._best(rows, [self.expected[number] for number in near])
+        explained = self._shares(best, rows, member) > EXPLAINED
+        significance = float(best.significance[explained].max(initial=0.0))
+        return significance > 0 and null.false_alarm_probability(significance) <= self.recipe.report_below
+
+    def _member(self, membership: Membership) -> np.ndarray:
+        member = np.zeros(len(self.stars), dtype=bool)
+        member[membership.members()] = True
+        return member
+
+    def _best(self, left: list[np.ndarray], expected: list[ExpectedStrips]) -> BestLines:
         """Best lines of the stars that are left; only stars of high rank are transformed."""
         tops = [rows[: max(self.recipe.lines.ranks)] for rows in left]
         used = np.unique(np.concatenate(tops))
         bins = self.lines.bins(self.x[used], self.y[used])
-        return self.lines.best(bins, [np.searchsorted(used, rows) for rows in tops], self.expected)
+        return self.lines.best(bins, [np.searchsorted(used, rows) for rows in tops], expected)
+
+    def _shares(self, best: BestLines, left: list[np.ndarray], member: np.ndarray) -> np.ndarray:
+        """Share of members among the stars of each region's best line; 0 where it has none."""
+        shares = np.zeros(len(left))
+        for number in np.flatnonzero(best.significance > 0).tolist():
+            shares[number] = member[self._in_strip(best, number, left[number])].mean()
+        return shares
 
     def _candidate(
         self, top: int, best: BestLines, left: list[np.ndarray], use: np.ndarray, probability: float
@@ -192,15 +229,27 @@ class _PatchSearch:
         line = _detection(self.regions[top], best, top)
         start = self._start(line, self._in_strip(best, top, left[top]))
         membership = fit_membership(self.stars, self.lines.cells.plane, start, self.recipe.membership, use)
-        member = np.zeros(len(self.stars), dtype=bool)
-        member[membership.members()] = True
-        merged = [
-            number
-            for number in np.flatnonzero(best.significance > 0).tolist()
-            if number == top or member[self._in_strip(best, number, left[number])].mean() > 0.5
-        ]
-        components = tuple(sorted({self.regions[number].component for number in merged}))
-        return Candidate(line, membership, probability, len(merged), components)
+        shares = self._shares(best, left, self._member(membership))
+        merged = shares > EXPLAINED
+        # Its own region belongs to it, whatever the fit made of its line.
+        merged[top] = True
+        near = ~merged & (shares >= NEAR)
+        cluster = Protocluster(
+            line.facts, self._records(best, shares, merged), self._records(best, shares, near)
+        )
+        components = tuple(sorted({region.component for region in cluster.merged}))
+        log = ProtostreamLog((cluster,))
+        return Candidate(line, membership, probability, len(cluster.merged), components, log=log)
+
+    def _records(self, best: BestLines, shares: np.ndarray, which: np.ndarray) -> tuple[MergedRegion, ...]:
+        found = [
+            MergedRegion(
+                self.regions[number].component, self.regions[number].box, float(best.significance[number]),
+                int(best.count[number]), float(shares[number]),
+            )
+            for number in np.flatnonzero(which).tolist()
+        ]  # fmt: skip
+        return tuple(sorted(found, key=lambda one: (-one.share, -one.significance, one.component, one.box)))
 
     def _leaving(self, candidate: Candidate, chance: np.ndarray) -> np.ndarray:
         probability = np.zeros(len(self.stars))

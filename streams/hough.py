@@ -11,8 +11,12 @@ from scipy.sparse import csr_matrix
 
 from streams.cells import FootprintCells
 from streams.errors import LineSearchError
+from streams.strips import ExpectedStrips, line_significance, strip_counts
 
 __all__ = ["BestLines", "ExpectedStrips", "HoughLines", "LineRecipe", "line_significance"]
+
+_BLOCK = 32
+"""Regions transformed together: their densities then fit the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +24,20 @@ class LineRecipe:
     """Which lines are looked for.
 
     Args:
-        widths: full widths of the strips, deg.
-        ranks: how many of a region's highest-scored stars are transformed; each rank is tried.
-        angle_step: deg; a strip of width w and length L needs steps of about w / L.
-        offset_step: deg; a strip is a whole number of these.
+        widths: full widths of the strips, deg. A strip is most sensitive where it is about three Gaussian
+            sigmas wide: 0.5 for the thin streams of globular clusters (sigma 0.1 to 0.2 deg), 1 for the
+            Via Machinae strip (2104.12789), 2 for cocoons such as GD-1's (2.2 deg across).
+        ranks: how many of a region's highest-scored stars are transformed; each rank is tried. Via
+            Machinae takes 100; half of it keeps the contrast of a stream of a few dozen stars, twice
+            as many holds a rich one.
+        angle_step: deg; a strip of width w and length L needs steps of about w / L (0.5 in 20 deg: 1.4).
+        offset_step: deg; a strip is a whole number of these. A quarter of the narrowest strip: a line
+            between two strips loses less than an eighth of its stars.
         min_share: a strip that expects less than this share of what the widest strip of its
             direction expects (a corner of the footprint) is not a line.
     """
 
-    widths: tuple[float, ...] = (0.5, 1.0)
+    widths: tuple[float, ...] = (0.5, 1.0, 2.0)
     ranks: tuple[int, ...] = (50, 100, 200)
     angle_step: float = 2.0
     offset_step: float = 0.125
@@ -59,33 +68,21 @@ class BestLines:
 
 
 @dataclass(frozen=True)
-class ExpectedStrips:
-    """What one region expects in every strip, for each width.
+class _HighStrips:
+    """The strips of one region that hold enough stars to be looked at, in one sky or in several."""
 
-    Args:
-        shares: share of the stars, (angles, strips) per width; 0 where a strip is a corner.
-        least: for each rank the counts from which a strip is looked at.
-    """
+    place: Int[np.ndarray, " n"]
+    rank: Int[np.ndarray, " n"]
+    width: Int[np.ndarray, " n"]
+    count: Float[np.ndarray, " n"]
+    share: Float[np.ndarray, " n"]
 
-    shares: tuple[Float[np.ndarray, "angles _"], ...]
-    least: dict[int, tuple[Int[np.ndarray, "angles _"], ...]]
-
-    def least_counts(self, rank: int) -> tuple[Int[np.ndarray, "angles _"], ...]:
-        """Counts from which a strip is looked at; a region that ran short of stars has a rank of its own."""
-        return self.least[rank] if rank in self.least else _least_counts(self.shares, rank)
+    @property
+    def significance(self) -> Float[np.ndarray, " n"]:
+        return line_significance(self.count, self.rank, self.share)
 
 
 _NO_LINE = (0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0)
-
-
-def line_significance(
-    count: Float[np.ndarray, " n"], stars: int, share: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, " n"]:
-    """Signed root of the binomial likelihood ratio (Wilks' theorem): sigma of `count` of `stars` in a
-    strip that expects the share `share` of them. Exact zero where count = stars * share."""
-    fraction = np.clip(count / stars, 1e-12, 1 - 1e-12)
-    divergence = fraction * np.log(fraction / share) + (1 - fraction) * np.log((1 - fraction) / (1 - share))
-    return np.sign(fraction - share) * np.sqrt(2 * stars * np.maximum(divergence, 0.0))
 
 
 @dataclass(frozen=True)
@@ -133,19 +130,29 @@ class HoughLines:
 
         The footprint is transformed like the stars: its cells, weighted, are counted along every line.
         """
-        return [self._expected(column) for column in (self._transform @ densities.T).T]
+        expected = []
+        for at in range(0, len(densities), _BLOCK):
+            block = np.ascontiguousarray(densities[at : at + _BLOCK].T)
+            expected += [self._expected(row) for row in np.ascontiguousarray((self._transform @ block).T)]
+        return expected
 
     @cached_property
     def _transform(self) -> csr_matrix:
-        """Cells to accumulator, as a sparse matrix: one product serves all regions."""
+        """Cells to accumulator, as a sparse matrix: one product serves many regions."""
         cells = np.repeat(np.arange(len(self.cells.x), dtype=np.int32), len(self.theta))
         ones = np.ones(len(cells), dtype=np.float32)
         return csr_matrix((ones, (self.cell_bins.ravel(), cells)), shape=(self._size, len(self.cells.x)))
 
     def _expected(self, accumulator: np.ndarray) -> ExpectedStrips:
-        cumulative = _cumulative(accumulator.reshape(len(self.theta), -1).astype(float))
-        shares = tuple(self._without_corners(_strips(cumulative, bins)) for bins in self.recipe.bins)
-        return ExpectedStrips(shares, {rank: _least_counts(shares, rank) for rank in self.recipe.ranks})
+        cumulative = np.zeros((len(self.theta), self.offsets + 1), dtype=accumulator.dtype)
+        np.cumsum(accumulator.reshape(len(self.theta), -1), axis=1, out=cumulative[:, 1:])
+        shares = np.zeros((len(self.recipe.bins), len(self.theta), self.offsets), dtype=np.float32)
+        for share, bins in zip(shares, self.recipe.bins, strict=True):
+            strips = cumulative[:, bins:] - cumulative[:, :-bins]
+            keep = strips >= self.recipe.min_share * strips.max(axis=1, keepdims=True)
+            keep &= strips < 0.5
+            np.multiply(strips, keep, out=share[:, : strips.shape[1]])
+        return ExpectedStrips(shares)
 
     def best(
         self,
@@ -164,58 +171,69 @@ class HoughLines:
         columns = np.array(found, dtype=float).reshape(len(found), 7).T
         return BestLines(*columns[:4], columns[4].astype(int), *columns[5:])
 
+    def maxima(
+        self,
+        bins: Int[np.ndarray, "points angles"],
+        skies: Int[np.ndarray, "skies stars"],
+        expected: ExpectedStrips,
+    ) -> Float[np.ndarray, " skies"]:
+        """Significance of the most significant line of one region in each of several skies.
+
+        The statistic is that of `best`, star for star; only the place of the line is not kept.
+
+        Args:
+            bins: accumulator bins of the points, from `bins` or `cell_bins`.
+            skies: for each sky the rows of `bins` of the region's stars, highest score first.
+            expected: what `expect` returned for the density of the region.
+        """
+        strips = self._high(bins, skies, expected)
+        maxima = np.zeros(len(skies))
+        np.maximum.at(maxima, strips.place // self._size, strips.significance)
+        return maxima
+
     def _best_of(self, bins: np.ndarray, rows: np.ndarray, expected: ExpectedStrips) -> tuple[float, ...]:
-        best = _NO_LINE
-        accumulator, used = np.zeros(self._size, dtype=np.int32), 0
-        for rank in sorted({min(rank, len(rows)) for rank in self.recipe.ranks} - {0}):
-            accumulator += np.bincount(bins[rows[used:rank]].ravel(), minlength=self._size).astype(np.int32)
-            used = rank
-            cumulative = _cumulative(accumulator.reshape(len(self.theta), -1))
-            for number, least in enumerate(expected.least_counts(rank)):
-                best = max(best, self._peak(cumulative, rank, number, least, expected.shares[number]))
-        return best
-
-    def _peak(
-        self, cumulative: np.ndarray, rank: int, number: int, least: np.ndarray, share: np.ndarray
-    ) -> tuple[float, ...]:
-        bins = self.recipe.bins[number]
-        counts = _strips(cumulative, bins)
-        high = np.flatnonzero(counts >= least)
-        if not len(high):
+        strips = self._high(bins, rows[None, :], expected)
+        if not len(strips.place):
             return _NO_LINE
-        count, chance = counts.ravel()[high].astype(float), share.ravel()[high].astype(float)
-        sigma = line_significance(count, rank, chance)
-        top = int(np.argmax(sigma))
-        angle, strip = divmod(int(high[top]), counts.shape[1])
-        offset = (strip + bins / 2 - self.offsets // 2) * self.recipe.offset_step
-        width = bins * self.recipe.offset_step
-        return (sigma[top], self.theta[angle], offset, width, rank, count[top], rank * chance[top])
+        significance = strips.significance
+        top = int(np.argmax(significance))
+        angle, first = divmod(int(strips.place[top]), self.offsets)
+        number = self.recipe.bins[strips.width[top]]
+        offset = (first + number / 2 - self.offsets // 2) * self.recipe.offset_step
+        rank, count, share = int(strips.rank[top]), strips.count[top], strips.share[top]
+        width = number * self.recipe.offset_step
+        return (significance[top], self.theta[angle], offset, width, rank, count, rank * share)
 
-    def _without_corners(self, share: np.ndarray) -> np.ndarray:
-        longest = share.max(axis=1, keepdims=True)
-        keep = (share >= self.recipe.min_share * longest) & (share < 0.5)
-        return np.where(keep, share, 0.0).astype(np.float32)
+    def _high(self, bins: np.ndarray, skies: np.ndarray, expected: ExpectedStrips) -> _HighStrips:
+        """All strips of all ranks, widths and skies that hold more stars than their bound."""
+        ranks = sorted({min(rank, skies.shape[1]) for rank in self.recipe.ranks} - {0})
+        kind = np.min_scalar_type(max(ranks, default=0))
+        accumulator, used, found = np.zeros((len(skies), self._size), dtype=kind), 0, [_no_strips()]
+        for rank, bounds in zip(ranks, expected.bounds(ranks), strict=True):
+            for sky, rows in zip(accumulator, skies[:, used:rank], strict=True):
+                sky += np.bincount(bins[rows].ravel(), minlength=self._size).astype(kind)
+            used = rank
+            counts = strip_counts(accumulator, self.recipe.bins)
+            found.append(self._above(counts, bounds, rank, expected.shares))
+        return _HighStrips(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+    def _above(
+        self, counts: np.ndarray, bounds: np.ndarray, rank: int, shares: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Place, rank, width, count and share of strips with more stars than their bound."""
+        high = np.flatnonzero(counts > bounds[:, None, :])
+        width, place = np.divmod(high, counts[0].size)
+        share = shares.ravel()[width * self._size + place % self._size]
+        # A strip that runs over the end of its row into the next angle is none.
+        real = share > 0
+        high, place = high[real], place[real]
+        count = counts.ravel()[high].astype(float)
+        return place, np.full(len(place), rank), width[real], count, share[real].astype(float)
 
     @property
     def _size(self) -> int:
         return len(self.theta) * self.offsets
 
 
-def _cumulative(accumulator: np.ndarray) -> np.ndarray:
-    """Running sums along the offsets, from zero: (angles, offsets + 1)."""
-    padded = np.zeros((accumulator.shape[0], accumulator.shape[1] + 1), accumulator.dtype)
-    np.cumsum(accumulator, axis=1, out=padded[:, 1:])
-    return padded
-
-
-def _strips(cumulative: np.ndarray, bins: int) -> np.ndarray:
-    """Sums over `bins` neighbouring offsets: (angles, offsets - bins + 1)."""
-    return cumulative[:, bins:] - cumulative[:, :-bins]
-
-
-def _least_counts(shares: tuple[np.ndarray, ...], rank: int) -> tuple[np.ndarray, ...]:
-    """Fewest stars that make a strip worth a logarithm: three standard deviations above expectation."""
-    return tuple(
-        np.where(share > 0, np.ceil(rank * share + 3 * np.sqrt(rank * share)), rank + 1).astype(np.int16)
-        for share in shares
-    )
+def _no_strips() -> tuple[np.ndarray, ...]:
+    return (*(np.empty(0, dtype=int) for _ in range(3)), np.empty(0), np.empty(0))

@@ -18,6 +18,9 @@ __all__ = ["LEAST_PROBABILITY", "NullMaxima", "null_maxima"]
 LEAST_PROBABILITY = 1e-6
 """No false-alarm probability below this is quoted: the law's tail is not known so far out."""
 
+_TOGETHER = 10
+"""Null skies that are searched side by side, region by region: their accumulators then stay in the cache."""
+
 
 @dataclass(frozen=True)
 class NullMaxima:
@@ -67,15 +70,37 @@ def null_maxima(
         skies: number of null skies.
         progress: called after each sky.
     """
+    rows, used = _canonical(regions, max(lines.recipe.ranks), stars)
     positions = _NullPositions.of(densities)
-    rows = [region.stars[: max(lines.recipe.ranks)] for region in regions]
-    maxima = np.empty(skies)
-    for sky, child in enumerate(np.random.SeedSequence(seed).spawn(skies)):
-        drawn = positions.draw(rows, np.random.default_rng(child).random((3, stars)))
-        maxima[sky] = lines.best(lines.cell_bins, drawn, expected).significance.max(initial=0.0)
+    maxima = np.zeros(skies)
+    children = np.random.SeedSequence(seed).spawn(skies)
+    for first in range(0, skies, _TOGETHER):
+        block = children[first : first + _TOGETHER]
+        uniform = np.stack([np.random.default_rng(child).random((3, used)) for child in block])
+        common = positions.common(uniform[:, 0])
+        highest = maxima[first : first + len(block)]
+        for number, (top, strips) in enumerate(zip(rows, expected, strict=True)):
+            drawn = positions.draw(number, common[:, top], uniform[:, 1, top], uniform[:, 2, top])
+            np.maximum(highest, lines.maxima(lines.cell_bins, drawn, strips), out=highest)
         if progress is not None:
-            progress()
+            for _ in block:
+                progress()
     return NullMaxima(maxima)
+
+
+def _canonical(regions: list[Region], rank: int, stars: int) -> tuple[list[Int[np.ndarray, " _"]], int]:
+    """The best stars of each region under numbers of their own, and how many there are.
+
+    Stars are numbered as they appear in the regions, taken by component and box: the deviates a star gets
+    depend neither on the order of the table nor on that of the windows.
+    """
+    tops = [region.stars[:rank] for region in regions]
+    order = sorted(range(len(regions)), key=lambda k: (regions[k].component, regions[k].box))
+    listed = np.concatenate([tops[k] for k in order]) if tops else np.empty(0, dtype=np.int64)
+    found, first = np.unique(listed, return_index=True)
+    number = np.zeros(stars, dtype=np.int64)
+    number[found[np.argsort(first)]] = np.arange(len(found))
+    return [number[top] for top in tops], len(found)
 
 
 @dataclass(frozen=True)
@@ -91,23 +116,27 @@ class _NullPositions:
     densities: Float[np.ndarray, "regions cells"]
     mean: Float[np.ndarray, " cells"]
     cumulative: Float[np.ndarray, " cells"]
-    cumulative_excess: Float[np.ndarray, "regions cells"]
 
     @classmethod
     def of(cls, densities: Float[np.ndarray, "regions cells"]) -> _NullPositions:
         mean = densities.mean(axis=0, dtype=float)
-        excess = np.cumsum(np.maximum(densities - mean.astype(densities.dtype), 0), axis=1)
-        return cls(densities, mean, np.cumsum(mean), excess)
+        return cls(densities, mean, np.cumsum(mean))
+
+    def common(self, uniform: Float[np.ndarray, "skies stars"]) -> Int[np.ndarray, "skies stars"]:
+        """Cells of stars that follow the mean density, from deviates in [0, 1)."""
+        return FootprintCells.draw(self.cumulative, uniform)
 
     def draw(
-        self, rows: list[Int[np.ndarray, " _"]], uniform: Float[np.ndarray, "3 stars"]
-    ) -> list[Int[np.ndarray, " _"]]:
-        """Cells of each region's stars (`rows`), from three deviates in [0, 1) per star of the patch."""
-        common = FootprintCells.draw(self.cumulative, uniform[0])
-        drawn = []
-        for number, stars in enumerate(rows):
-            cells = common[stars]
-            moved = uniform[1, stars] * self.mean[cells] >= self.densities[number, cells]
-            cells[moved] = FootprintCells.draw(self.cumulative_excess[number], uniform[2, stars[moved]])
-            drawn.append(cells)
-        return drawn
+        self,
+        number: int,
+        common: Int[np.ndarray, "skies stars"],
+        keep: Float[np.ndarray, "skies stars"],
+        again: Float[np.ndarray, "skies stars"],
+    ) -> Int[np.ndarray, "skies stars"]:
+        """Cells of the stars of one region, from their common cells and two more deviates in [0, 1)."""
+        density, cells = self.densities[number], common.copy()
+        moved = keep * self.mean[cells] >= density[cells]
+        if moved.any():
+            excess = np.cumsum(np.maximum(density - self.mean.astype(density.dtype), 0))
+            cells[moved] = FootprintCells.draw(excess, again[moved])
+        return cells

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from via_machinae.version import __version__
 
 if TYPE_CHECKING:
-    from via_machinae.cataloguing import make_catalog
+    from via_machinae.cataloguing import explain_candidate, make_catalog
     from via_machinae.config import Config, load_config
     from via_machinae.errors import ConfigError, RunError, ViaMachinaeError
     from via_machinae.run import Run, Unit
@@ -30,6 +30,7 @@ __all__ = [
     "ViaMachinaeError",
     "__version__",
     "compare",
+    "explain_candidate",
     "load_config",
     "make_catalog",
     "plan_run",
@@ -46,6 +47,7 @@ _HOMES = {
     "Unit": "via_machinae.run",
     "ViaMachinaeError": "via_machinae.errors",
     "compare": "via_machinae.truth",
+    "explain_candidate": "via_machinae.cataloguing",
     "load_config": "via_machinae.config",
     "make_catalog": "via_machinae.cataloguing",
     "plan_run": "via_machinae.scan",

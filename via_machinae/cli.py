@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from via_machinae import refresh_options as options
+from via_machinae import stream_commands
+from via_machinae.common_options import ConfigOption, RunOption, SeedOption, StoreOption, WorkersOption
 from via_machinae.dark_matter import options as maps
 from via_machinae.terminal import console, error
 
@@ -26,16 +28,6 @@ _FAMILIES = {
 _ABOUT = "Find stellar streams in Gaia: stars in, a ranked catalogue of candidates out. Start with 'demo'."
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_ABOUT)
-
-StoreOption = Annotated[Path, typer.Option("--store", help="Directory of the star catalogue.")]
-RunOption = Annotated[Path, typer.Option("--run", help="Run directory.")]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="TOML configuration; defaults without it.")
-]
-WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes; default one per core.")
-]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
 
 
 @app.command("import")
@@ -225,6 +217,12 @@ def catalog(
     found = catalogue_job(opened, opened.config if config is None else _config(config, None), truth)
     if known is not None:
         show_comparison(compare(found, known))
+
+
+app.command("explain")(stream_commands.explain_candidate)
+app.command("match")(stream_commands.match)
+app.command("export")(stream_commands.export)
+app.command("inject")(stream_commands.inject)
 
 
 @app.command()

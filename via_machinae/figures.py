@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from streams import StreamCatalog
+from streams import EntryTrack, StreamCatalog
 from via_machinae.patch_stars import PatchStars
 from via_machinae.run import atomic_path
 
-__all__ = ["draw_candidate", "draw_sky", "save_figure"]
+__all__ = ["COLOURS", "draw_candidate", "draw_sky", "save_figure"]
 
-_COLOURS = ("#d1495b", "#00798c", "#edae49", "#6a4c93", "#2e933c", "#8d6b48")
+COLOURS = ("#d1495b", "#00798c", "#edae49", "#6a4c93", "#2e933c", "#8d6b48")
 _FIELD = {"s": 1.0, "color": "0.75", "linewidths": 0, "rasterized": True}
 
 
@@ -46,7 +45,7 @@ def draw_candidate(catalog: StreamCatalog, name: str, patch: PatchStars) -> Figu
     else:
         axes[1, 0].text(0.5, 0.5, "no photometry in this table", ha="center", transform=axes[1, 0].transAxes)
         axes[1, 0].set_axis_off()
-    _profile(axes[1, 1], patch, row)
+    _profile(axes[1, 1], patch, catalog.track(name))
     figure.suptitle(
         f"{name} in patch {row['patch']}: {row['members']} members, "
         f"local significance {row['significance']:.1f} sigma, "
@@ -58,7 +57,7 @@ def draw_candidate(catalog: StreamCatalog, name: str, patch: PatchStars) -> Figu
 def _sky(axes: Axes, patch: PatchStars, member: np.ndarray) -> None:
     x, y = patch.values("phi1"), patch.values("phi2")
     axes.scatter(x, y, **_FIELD)
-    axes.scatter(x[member], y[member], s=6, color=_COLOURS[0], label="members")
+    axes.scatter(x[member], y[member], s=6, color=COLOURS[0], label="members")
     axes.plot(*patch.geometry.footprint.boundary(200), color="0.4", lw=0.8)
     axes.set(xlabel="phi1 [deg]", ylabel="phi2 [deg]", aspect=_aspect(patch), title="sky (patch frame)")
     axes.invert_xaxis()
@@ -74,7 +73,7 @@ def _aspect(patch: PatchStars) -> str:
 def _motions(axes: Axes, patch: PatchStars, member: np.ndarray) -> None:
     x, y = patch.values("pm_phi1_cosphi2"), patch.values("pm_phi2")
     axes.scatter(x, y, **_FIELD)
-    axes.scatter(x[member], y[member], s=6, color=_COLOURS[0])
+    axes.scatter(x[member], y[member], s=6, color=COLOURS[0])
     axes.set_xlim(*np.percentile(x, [0.5, 99.5]))
     axes.set_ylim(*np.percentile(y, [0.5, 99.5]))
     axes.set(xlabel="pm_phi1 cos(phi2) [mas/yr]", ylabel="pm_phi2 [mas/yr]", title="proper motion")
@@ -83,29 +82,30 @@ def _motions(axes: Axes, patch: PatchStars, member: np.ndarray) -> None:
 def _colour_magnitude(axes: Axes, patch: PatchStars, member: np.ndarray) -> None:
     x, y = patch.values("bp_rp"), patch.values("phot_g_mean_mag")
     axes.scatter(x, y, **_FIELD)
-    axes.scatter(x[member], y[member], s=6, color=_COLOURS[0])
+    axes.scatter(x[member], y[member], s=6, color=COLOURS[0])
     axes.set_xlim(*np.percentile(x, [0.2, 99.8]))
     axes.set(xlabel="BP - RP [mag]", ylabel="G [mag]", title="colour and magnitude")
     axes.invert_yaxis()
 
 
-def _profile(axes: Axes, patch: PatchStars, row: Table.Row) -> None:
+def _profile(axes: Axes, patch: PatchStars, track: EntryTrack) -> None:
     """Stars of the candidate's proper motion across its track: members or not, so that the eye can judge."""
-    motion = np.hypot(
-        patch.values("pm_phi1_cosphi2") - row["pm_phi1_cosphi2"], patch.values("pm_phi2") - row["pm_phi2"]
+    stars = track.frame.project(patch.table[["ra", "dec", "pmra", "pmdec"]])
+    phi1, phi2, along, beside = (
+        np.asarray(stars[name], dtype=float) for name in ("phi1", "phi2", "pm_phi1_cosphi2", "pm_phi2")
     )
-    near = motion < max(1.0, 3 * row["pm_spread"])
-    angle = np.radians(row["position_angle"])
-    across = (patch.values("phi1") - row["phi1"]) * np.sin(angle) - (
-        patch.values("phi2") - row["phi2"]
-    ) * np.cos(angle)
-    reach = min(20 * row["width"], float(np.abs(across).max()))
+    motion = np.hypot(
+        along - np.polyval(track.pm_phi1[::-1], phi1), beside - np.polyval(track.pm_phi2[::-1], phi1)
+    )
+    near = (motion < max(1.0, 3 * track.pm_spread)) & (phi1 > track.phi1_low) & (phi1 < track.phi1_high)
+    across = phi2 - np.polyval(track.phi2[::-1], phi1)
+    reach = min(20 * track.width, float(np.abs(across).max()))
     axes.hist(
-        across[near], bins=40, range=(-reach, reach), color=_COLOURS[1], histtype="stepfilled", alpha=0.7
+        across[near], bins=40, range=(-reach, reach), color=COLOURS[1], histtype="stepfilled", alpha=0.7
     )
     axes.axvline(0.0, color="0.3", lw=0.8)
     axes.set(
-        xlabel="distance from the track's tangent [deg]", ylabel="stars",
+        xlabel="distance from the track [deg]", ylabel="stars",
         title="all stars near its proper motion, across the track",
     )  # fmt: skip
 
@@ -120,9 +120,7 @@ def draw_sky(
         patch: the patch.
         truth: source_id of the members of each true stream.
     """
-    passing = catalog.candidates[
-        catalog.candidates["passes"] & (catalog.candidates["patch"] == patch.geometry.name)
-    ]
+    passing = catalog.candidates[catalog.candidates["passes"] & _in_patch(catalog, patch.geometry.name)]
     found = {str(name): catalog.member_ids(str(name)) for name in passing["name"]}
     rows = [("stars that went in", {}), ("candidates found, blind", found)]
     if truth is not None:
@@ -135,6 +133,11 @@ def draw_sky(
     return figure
 
 
+def _in_patch(catalog: StreamCatalog, patch: str) -> np.ndarray:
+    """Candidates that were found in a patch, alone or with others."""
+    return np.array([patch in str(names).split(",") for names in catalog.candidates["patches"]], dtype=bool)
+
+
 def _panel(
     axes: Axes, patch: PatchStars, names: tuple[str, str], groups: Mapping[str, np.ndarray], title: str | None
 ) -> None:
@@ -142,7 +145,7 @@ def _panel(
     axes.scatter(x, y, **_FIELD)
     for number, (label, ids) in enumerate(groups.items()):
         member = np.isin(patch.source_id, ids)
-        axes.scatter(x[member], y[member], s=5, color=_COLOURS[number % len(_COLOURS)], label=label)
+        axes.scatter(x[member], y[member], s=5, color=COLOURS[number % len(COLOURS)], label=label)
     if title is not None:
         axes.set(title=title, aspect=_aspect(patch))
         axes.set(xlabel="phi1 [deg]", ylabel="phi2 [deg]")

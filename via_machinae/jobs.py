@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Table
 
 from sky_patches import CatalogStore
 from streams import StreamCatalog
-from via_machinae.cataloguing import make_catalog
+from streams.compact import CompactCatalog
+from via_machinae.cataloguing import make_catalog, null_skies_of
 from via_machinae.config import Config
 from via_machinae.figures import draw_candidate, draw_sky, save_figure
 from via_machinae.ingest import make_mock, read_truth
@@ -53,10 +55,11 @@ def scan_job(store: Path, run_path: Path, config: Config) -> Run:
 
 def catalogue_job(run: Run, config: Config, truth: Path | None = None) -> StreamCatalog:
     """Find candidates, write catalogue and figures, print the table."""
-    with progress_bar("null skies", config.significance.null_skies * len(run.geometries)) as step:
+    with progress_bar("null skies", null_skies_of(config) * len(run.geometries)) as step:
         catalog = make_catalog(run, config, step)
     _draw(run, catalog, truth)
     _show_candidates(catalog)
+    _show_compact(run)
     console.print(f"catalogue: {run.path / 'catalog'}   figures: {run.path / 'figures'}")
     return catalog
 
@@ -75,22 +78,52 @@ def _draw(run: Run, catalog: StreamCatalog, truth: Path | None) -> None:
 
 
 def _show_candidates(catalog: StreamCatalog) -> None:
-    columns = ("name", "pass", "p_false", "sigma", "stars", "ra", "dec", "pm1", "pm2", "width", "length")
+    columns = (
+        "name", "pass", "p_false", "fdr", "sigma", "stars", "ra", "dec", "pmra", "pmdec", "width", "length",
+        "kpc", "patches", "flags",
+    )  # fmt: skip
     rows = [
         (
             str(row["name"]), "yes" if row["passes"] else "no", float(row["false_alarm_probability"]),
-            round(float(row["significance"]), 1), int(row["members"]), round(float(row["ra"]), 2),
-            round(float(row["dec"]), 2), round(float(row["pm_phi1_cosphi2"]), 2),
-            round(float(row["pm_phi2"]), 2), round(float(row["width"]), 2), round(float(row["length"]), 1),
+            float(row["false_discovery_rate"]), round(float(row["significance"]), 1), int(row["members"]),
+            round(float(row["ra"]), 2), round(float(row["dec"]), 2), round(float(row["pmra"]), 2),
+            round(float(row["pmdec"]), 2), round(float(row["width"]), 2), round(float(row["length"]), 1),
+            _kpc(row), str(row["patches"]).count(",") + 1, str(row["flags"]),
         )
         for row in catalog.candidates
     ]  # fmt: skip
     if rows:
         show_table(
-            "Candidates (p_false: false-alarm probability; deg; mas/yr in the patch frame)", columns, rows
+            "Candidates (p_false: false-alarm probability, fdr: false-discovery rate; deg, mas/yr)",
+            columns,
+            rows,
         )
     else:
         console.print("no candidate: every line in this data is as likely in a sky without streams")
+
+
+def _kpc(row: Table.Row) -> str:
+    """The distance, or that the data leave it open."""
+    if row["distance_open"]:
+        return "open"
+    return f"{row['distance']:.1f} ({row['distance_low']:.1f} to {row['distance_high']:.1f})"
+
+
+def _show_compact(run: Run) -> None:
+    objects = CompactCatalog.read(run.path / "catalog").objects
+    passing = objects[objects["passes"]]
+    columns = ("name", "p_false", "sigma", "stars", "ra", "dec", "pmra", "pmdec", "r_half", "known as")
+    rows = [
+        (
+            str(row["name"]), float(row["false_alarm_probability"]), round(float(row["significance"]), 1),
+            int(row["members"]), round(float(row["ra"]), 2), round(float(row["dec"]), 2),
+            round(float(row["pmra"]), 2), round(float(row["pmdec"]), 2),
+            round(float(row["half_number_radius"]), 1), str(row["known"]),
+        )
+        for row in passing
+    ]  # fmt: skip
+    if rows:
+        show_table("Compact over-densities, masked (deg, mas/yr, arcmin)", columns, rows)
 
 
 def show_comparison(comparison: Comparison) -> None:

@@ -28,11 +28,12 @@ from sky_patches.cuts.quality import FluxExcessDr2, FluxExcessWithin, NotNearby,
 from sky_patches.footprints.holes import WithHoles
 from sky_patches.masks import CircleMask
 from streams import StreamStars
+from streams.members import MEMBER_COLUMNS
 from via_machinae.config import Config, CutsConfig, PatchConfig
 from via_machinae.errors import RunError
 from via_machinae.tiling import masks_of, occupied
 
-__all__ = ["PatchStars", "geometries", "load_patch"]
+__all__ = ["PatchStars", "cuts_of", "geometries", "load_patch"]
 
 _MOTION = ("pm_phi1_cosphi2", "pm_phi2")
 
@@ -107,8 +108,8 @@ def load_patch(store: CatalogStore, geometry: PatchGeometry, config: Config) -> 
         RunError: no star is left.
     """
     photometry = [name for name in config.detector.features if name in store.columns]
-    cuts = _cuts(config.cuts, store.columns)
-    helpful = {"parallax", "parallax_error", "ruwe", "phot_g_mean_mag", "bp_rp"}
+    cuts = cuts_of(config.cuts, store.columns)
+    helpful = {"ruwe", *MEMBER_COLUMNS}
     helpful |= {column for cut in cuts for column in cut.columns}
     wanted = sorted({"source_id", *photometry} | (helpful & set(store.columns)))
     whole, masks = _holes(geometry)
@@ -143,7 +144,8 @@ def _holes(geometry: PatchGeometry) -> tuple[PatchGeometry, list[Cut]]:
     return replace(geometry, footprint=footprint.whole), masks
 
 
-def _cuts(config: CutsConfig, columns: Collection[str]) -> list[Cut]:
+def cuts_of(config: CutsConfig, columns: Collection[str]) -> list[Cut]:
+    """The cuts of a configuration, for a table with these columns."""
     cuts: list[Cut] = []
     if config.five_parameter:
         cuts.append(five_parameter_cut(columns))

@@ -21,9 +21,11 @@ from via_machinae.config import Config, config_from
 from via_machinae.errors import RunError
 from via_machinae.version import __version__
 
-__all__ = ["Run", "Unit", "atomic_path"]
+__all__ = ["RETRAINED", "Run", "Unit", "atomic_path"]
 
 FORMAT = 1
+RETRAINED = "retrained"
+"""Name of the retrainings' scores in a file of scores, shape (retrainings - 1, stars)."""
 MANIFEST = "run.json"
 _KEYS = {"config", "patches", "scoring_hash", "stars", "store", "store_checksum", "units"}
 
@@ -163,7 +165,8 @@ class Run:
                 f"{self.path} was begun on other stars than the store {self.store} holds now: "
                 "scan into a new run directory"
             )
-        if self.manifest["scoring_hash"] != config.scoring_hash():
+        # Not the manifest's hash: a version that knows more keys reads their defaults into an old run.
+        if self.config.scoring_hash() != config.scoring_hash():
             changed = _differences(self.config.scoring_values(), config.scoring_values())
             raise RunError(
                 f"{self.path} was begun with another configuration; changed: {', '.join(changed)}. "
@@ -194,23 +197,38 @@ class Run:
         Raises:
             RunError: a file is damaged (the message says how to redo it) or belongs to other stars.
         """
-        return [self._read(unit, source_id) for unit in self.units if unit.patch == patch]
+        return [self._read(unit, source_id)[0] for unit in self.units if unit.patch == patch]
 
-    def _read(self, unit: Unit, source_id: np.ndarray) -> WindowScores:
-        path = self.scores_path(unit)
+    def retrained_scores(self, patch: str, source_id: np.ndarray) -> list[list[WindowScores]]:
+        """Scores of a patch by each further training (`detector.retrainings`): one list each, as `scores`.
+
+        Raises:
+            RunError: as `scores`.
+        """
+        units = [self._read(unit, source_id) for unit in self.units if unit.patch == patch]
+        return [[scores[number] for scores in units] for number in range(1, self.config.detector.retrainings)]
+
+    def _read(self, unit: Unit, source_id: np.ndarray) -> list[WindowScores]:
+        path, trainings = self.scores_path(unit), self.config.detector.retrainings
         try:
             with np.load(path) as saved:
-                ids, log_ratio = saved["source_id"], saved["log_ratio"]
+                ids = saved["source_id"]
+                scores = [saved["log_ratio"], *(saved[RETRAINED] if trainings > 1 else ())]
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise RunError(
                 f"{path} cannot be read ({error}): delete it and scan again, only it is redone"
             ) from error
+        if len(scores) != trainings:
+            raise RunError(
+                f"{path} holds {len(scores)} of {trainings} trainings: delete it and scan again, "
+                "only it is redone"
+            )
         rows = np.searchsorted(source_id, ids)
         if not np.array_equal(source_id[np.minimum(rows, len(source_id) - 1)], ids):
             raise RunError(
                 f"{path} holds stars that the store {self.store} no longer has: scan into a new run"
             )
-        return WindowScores(unit.component, unit.low, unit.high, rows, log_ratio)
+        return [WindowScores(unit.component, unit.low, unit.high, rows, one) for one in scores]
 
 
 @contextmanager

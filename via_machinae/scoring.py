@@ -10,25 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from density import (
-    Anode,
-    AtMost,
-    BoostedTrees,
-    Bound,
-    Bounds,
-    Cathode,
-    ConditionalFlow,
-    Detector,
-    Unbounded,
-    Window,
-)
+from density import Window
 from sky_patches import CatalogStore
-from streams import COMPONENTS
+from streams import COMPONENTS, WindowScores
 from via_machinae.config import Config
+from via_machinae.detectors import detector_of
 from via_machinae.patch_stars import PatchStars, load_patch
-from via_machinae.run import Run, Unit, atomic_path
+from via_machinae.run import RETRAINED, Run, Unit, atomic_path
 
-__all__ = ["ScoredUnit", "score_unit", "unit_seed", "units_of"]
+__all__ = ["ScoredUnit", "score_unit", "scores_of", "unit_seed", "units_of"]
 
 
 @dataclass(frozen=True)
@@ -65,32 +55,66 @@ def units_of(patch: PatchStars, config: Config) -> list[Unit]:
     return units
 
 
-def unit_seed(seed: int, unit: Unit) -> int:
-    """Seed of a unit: depends on the unit's name alone, never on which process ran it or when."""
-    digest = hashlib.sha256(f"{seed}/{unit.patch}/{unit.component}/{unit.low}/{unit.high}".encode()).digest()
-    return int.from_bytes(digest[:4], "little")
+def unit_seed(seed: int, unit: Unit, retraining: int = 0) -> int:
+    """Seed of a unit: depends on its name alone, never on which process ran it or when.
+
+    Args:
+        seed: root seed of the run.
+        unit: the unit.
+        retraining: 0 for the scores that make the catalogue, 1 ... for those that tell what is stable.
+    """
+    name = f"{seed}/{unit.patch}/{unit.component}/{unit.low}/{unit.high}"
+    if retraining:
+        name += f"/retraining {retraining}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
+
+
+def scores_of(patch: PatchStars, unit: Unit, config: Config, *, retraining: int = 0) -> WindowScores:
+    """Cross-fitted scores of one window's stars by the configured detector, which sees no positions.
+
+    Args:
+        patch: the stars; rows of the result count in its table.
+        unit: the window. Its patch is a name only: the stars are those of `patch`.
+        config: the detector, its flow and features.
+        retraining: which training; see `unit_seed`.
+
+    Raises:
+        DensityError: too few stars in the window or beside it, or a model that could not be trained.
+    """
+    other = COMPONENTS[1 - COMPONENTS.index(unit.component)]
+    names = (other, *patch.features)
+    m, window = patch.values(unit.component), Window(unit.low, unit.high)
+    detector = detector_of(config, names, m, window)
+    x = np.column_stack([patch.values(name) for name in names])
+    fitted = detector.fit(x, m, window, seed=unit_seed(config.run.seed, unit, retraining))
+    rows = np.flatnonzero(np.isfinite(fitted.out_of_fold))
+    log_ratio = fitted.out_of_fold[rows].astype(np.float32)
+    return WindowScores(unit.component, unit.low, unit.high, rows, log_ratio)
 
 
 def score_unit(run_path: Path, unit: Unit) -> ScoredUnit:
-    """Score one unit and write its file; called in a worker process."""
+    """Score one unit, as often as it is to be trained, and write its file; called in a worker process."""
     start = time.perf_counter()
     run, patch = _patch(str(run_path), unit.patch)
-    other = COMPONENTS[1 - COMPONENTS.index(unit.component)]
-    names = (other, *patch.features)
-    x = np.column_stack([patch.values(name) for name in names])
-    detector = _detector(run.config, _bounds(names, run.config))
-    fitted = detector.fit(
-        x,
-        patch.values(unit.component),
-        Window(unit.low, unit.high),
-        seed=unit_seed(run.config.run.seed, unit),
-    )
-    rows = np.flatnonzero(np.isfinite(fitted.out_of_fold))
-    with atomic_path(run.scores_path(unit)) as temporary:
-        np.savez(
-            temporary, source_id=patch.source_id[rows], log_ratio=fitted.out_of_fold[rows].astype(np.float32)
-        )
-    return ScoredUnit(unit, len(rows), time.perf_counter() - start)
+    trainings = [
+        scores_of(patch, unit, run.config, retraining=number)
+        for number in range(run.config.detector.retrainings)
+    ]
+    _write(run.scores_path(unit), patch, trainings)
+    return ScoredUnit(unit, len(trainings[0].rows), time.perf_counter() - start)
+
+
+def _write(path: Path, patch: PatchStars, trainings: list[WindowScores]) -> None:
+    """Stars and first scores; the retrainings' beside them, row by row (NaN: no finite score there)."""
+    rows = trainings[0].rows
+    arrays = {"source_id": patch.source_id[rows], "log_ratio": trainings[0].log_ratio}
+    if len(trainings) > 1:
+        scores = np.full((len(trainings) - 1, len(patch.table)), np.nan, dtype=np.float32)
+        for number, training in enumerate(trainings[1:]):
+            scores[number, training.rows] = training.log_ratio
+        arrays[RETRAINED] = scores[:, rows]
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **arrays)
 
 
 @lru_cache(maxsize=2)
@@ -99,31 +123,3 @@ def _patch(run_path: str, name: str) -> tuple[Run, PatchStars]:
     run = Run.open(Path(run_path))
     geometry = next(geometry for geometry in run.geometries if geometry.name == name)
     return run, load_patch(CatalogStore.open(run.store), geometry, run.config)
-
-
-def _bounds(names: tuple[str, ...], config: Config) -> Bounds:
-    """The magnitude limit is the one hard edge among the features; a flow must know of it."""
-    edges: dict[str, Bound] = {}
-    if config.cuts.magnitude is not None:
-        edges["phot_g_mean_mag"] = AtMost(config.cuts.magnitude[1])
-    return Bounds(tuple(edges.get(name, Unbounded()) for name in names), names)
-
-
-def _detector(config: Config, bounds: Bounds) -> Detector:
-    flow = ConditionalFlow(**config.flow.model_dump(), bounds=bounds)
-    settings, minimum = config.detector, config.windows.min_stars
-    if settings.name == "anode":
-        data = ConditionalFlow(
-            kind=flow.kind,
-            layers=flow.layers,
-            hidden=flow.hidden,
-            epochs=15,
-            batch_size=512,
-            learning_rate=2e-3,
-            bounds=bounds,
-        )
-        return Anode(background=flow, data=data, folds=settings.folds, minimum=minimum)
-    return Cathode(
-        background=flow, classifier=BoostedTrees(members=settings.members),
-        oversampling=settings.oversampling, folds=settings.folds, see_resonant=True, minimum=minimum,
-    )  # fmt: skip

@@ -23,6 +23,7 @@ from sky_patches.mock.clusters import MockCluster
 from sky_patches.mock.cone import Cone
 from sky_patches.mock.demo import demo_sky, empty_sky
 from sky_patches.mock.gaia_errors import GaiaErrors
+from sky_patches.mock.group import GROUP_CENTRES, GROUP_RADIUS_DEG, group_sky
 from sky_patches.mock.random_objects import random_clusters, random_dwarfs, random_streams
 from sky_patches.mock.recipe import MockStream
 from sky_patches.mock.ridge import distance_modulus, luminosity_count, ridge_colour, ridge_slope
@@ -35,6 +36,8 @@ from sky_patches.mock.sky_truth import SkyTruth
 from sky_patches.mock.truth import Truth, stream_track
 
 __all__ = [
+    "GROUP_CENTRES",
+    "GROUP_RADIUS_DEG",
     "Cone",
     "GaiaErrors",
     "MockCluster",
@@ -55,6 +58,7 @@ __all__ = [
     "draw_objects",
     "empty_sky",
     "expected_background",
+    "group_sky",
     "luminosity_count",
     "patch_sky",
     "pixel_sky",

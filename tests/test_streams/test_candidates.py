@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
-from stream_skies import FOOTPRINT, Injected, make_sky, reorder, scored_windows
+from stream_skies import FOOTPRINT, PLANE, Injected, make_sky, reorder, scored_windows
 
-from streams import CandidateFinder, LineRecipe, LineSearchError, RegionRecipe, WindowScores
+from streams import CandidateFinder, LineRecipe, LineSearchError, RegionError, RegionRecipe, WindowScores
+from streams.merging import MergingError, ProtostreamLog
 
 FINDER = CandidateFinder(
     regions=RegionRecipe(step=3.0),
@@ -119,32 +121,85 @@ def _same_line(a, b):
     assert (a.line.rank, a.line.count) == (b.line.rank, b.line.count)
 
 
+def _the_same(one, two, sky, other):
+    """Every number and every member alike, to the last digit."""
+    for a, b in zip(one, two, strict=True):
+        assert a.line.facts == b.line.facts and a.log == b.log
+        assert (a.false_alarm_probability, a.regions, a.components) == (
+            b.false_alarm_probability, b.regions, b.components
+        )  # fmt: skip
+        first = dict(zip(sky.stars.source_id[a.membership.rows], a.membership.probability, strict=True))
+        second = dict(zip(other.stars.source_id[b.membership.rows], b.membership.probability, strict=True))
+        assert first == second
+
+
 def test_the_order_of_the_windows_does_not_matter():
     sky, windows, candidates = _two_streams()
     mixed = [windows[k] for k in np.random.default_rng(3).permutation(len(windows))]
-    for a, b in zip(candidates, _find(sky, mixed), strict=True):
-        _same_line(a, b)
-        assert a.false_alarm_probability == pytest.approx(b.false_alarm_probability, rel=1e-5)
-        assert a.components == b.components and a.regions == b.regions
+    _the_same(candidates, _find(sky, mixed), sky, sky)
 
 
-def test_the_order_of_the_table_changes_no_candidate():
-    """Null skies and the stars that leave with a candidate are drawn row by row: a table in another order
-    gives another draw of the null. Found streams, their first line and their members are the same; a table
-    sorted again gives the very same numbers."""
+def test_the_order_of_the_table_does_not_matter():
+    """Null skies are drawn row by row, in the order of the stars' names: a shuffled table is the same sky."""
     sky, windows, candidates = _two_streams()
-    order = np.random.default_rng(4).permutation(len(sky.stars))
-    other, over = reorder(sky, windows, order)
+    other, over = reorder(sky, windows, np.random.default_rng(4).permutation(len(sky.stars)))
     found = _find(other, over)
-    _same_line(candidates[0], found[0])
-    assert len(found) == len(candidates)
-    for a, b in zip(candidates, found, strict=True):
-        one, two = sky.stars.source_id[a.membership.members()], other.stars.source_id[b.membership.members()]
+    _the_same(candidates, found, sky, other)
+    for candidate in found:
+        motion = other.stars.proper_motion[candidate.line.region.stars]
+        box = np.array(candidate.line.region.box)
+        assert np.all((motion >= box[:, 0]) & (motion < box[:, 1])), "rows are those of the table given"
+
+
+def test_a_turned_sky_gives_turned_candidates():
+    turn = np.radians(48.0)
+    sky, windows, candidates = _two_streams()
+    cosine, sine = np.cos(turn), np.sin(turn)
+    matrix = np.array([[cosine, -sine], [sine, cosine]])
+    xy = np.column_stack(PLANE.project(*sky.stars.position.T)) @ matrix.T
+    stars = replace(sky.stars, position=np.column_stack(PLANE.unproject(*xy.T)))
+    for a, b in zip(candidates, _find(replace(sky, stars=stars), windows), strict=True):
+        assert _apart(a.line.theta + turn, b.line.theta) < np.radians(2 * FINDER.lines.angle_step)
+        one, two = a.membership.members(), b.membership.members()
         assert len(np.intersect1d(one, two)) > 0.9 * max(len(one), len(two))
-    again = _find(*reorder(other, over, np.argsort(other.stars.source_id)))
-    for a, b in zip(candidates, again, strict=True):
-        _same_line(a, b)
-        assert a.false_alarm_probability == pytest.approx(b.false_alarm_probability, rel=1e-5)
+
+
+def test_the_log_says_which_regions_were_merged_and_why():
+    for candidate in _two_streams()[2]:
+        (cluster,) = candidate.log.protoclusters
+        assert cluster.line == candidate.line.facts
+        assert len(cluster.merged) == candidate.regions
+        assert all(region.share > 0.5 for region in cluster.merged)
+        assert all(0.1 <= region.share <= 0.5 for region in cluster.near)
+        assert {region.component for region in cluster.merged} == set(candidate.components)
+        assert [d.joined for d in candidate.log.decisions] == [False], "compared with the other, and refused"
+        assert ProtostreamLog.from_dict(json.loads(json.dumps(candidate.log.to_dict()))) == candidate.log
+    with pytest.raises(MergingError, match="another version"):
+        ProtostreamLog.from_dict({"protoclusters": []})
+
+
+def test_stability_is_the_share_of_trainings_that_find_it():
+    """Two trainings see the streams and two rank their stars last: the candidates come back in half."""
+    sky, windows, candidates = _two_streams()
+    assert all(np.isnan(candidate.stability) for candidate in candidates)
+    seen = scored_windows(sky, 20)
+    blind = [scored_windows(sky, seed, boost=-2.5) for seed in (30, 31)]
+    steady = _find(sky, windows, retrainings=[seen, seen])
+    assert [candidate.stability for candidate in steady] == [1.0, 1.0]
+    sharp = [scored_windows(sky, seed, boost=6.0) for seed in (40, 41)]
+    half = _find(sky, sharp[0], retrainings=[blind[0], sharp[1][::-1], blind[1]])
+    assert half and [candidate.stability for candidate in half] == [0.5] * len(half)
+
+
+def test_other_trainings_are_refused():
+    sky, windows, _ = _two_streams()
+    with pytest.raises(RegionError, match="retraining 1 scored 5 windows"):
+        _find(sky, windows, retrainings=[windows[1:]])
+    short = replace(windows[0], rows=windows[0].rows[1:], log_ratio=windows[0].log_ratio[1:])
+    with pytest.raises(RegionError, match="score the same stars again"):
+        _find(sky, windows, retrainings=[[short, *windows[1:]]])
+    with pytest.raises(RegionError, match="comes twice"):
+        _find(sky, [*windows, windows[0]])
 
 
 def test_only_kept_stars_make_lines_but_all_may_be_members():

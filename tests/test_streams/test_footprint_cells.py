@@ -123,6 +123,61 @@ def test_an_exponential_gradient_is_recovered(footprint, gradient):
     assert np.allclose(slope[:2], gradient, atol=0.05)
 
 
+@pytest.mark.parametrize("footprint", [Circle(5.0), Pierced(Circle(5.0), (1.0, -1.0, 1.5))])
+def test_each_density_has_the_mean_position_of_its_stars(footprint):
+    """The law of maximum likelihood, exact on the cells although the fit begins on blocks of them."""
+    cells = FootprintCells.of(footprint, 0.1)
+    weights = [
+        cells.area * np.exp(a * cells.x + b * cells.y) for a, b in ((0.0, 0.0), (0.5, 0.2), (-1.0, 0.7))
+    ]
+    regions = [_draw(cells, weight, count, 7) for weight, count in zip(weights, (60, 500, 200), strict=True)]
+    densities = cells.densities(regions)
+    assert densities.shape == (3, len(cells.x)) and np.allclose(densities.sum(axis=1), 1.0, rtol=1e-4)
+    for (x, y), density in zip(regions, densities.astype(float), strict=True):
+        assert density @ cells.x == pytest.approx(x.mean(), abs=1e-4)
+        assert density @ cells.y == pytest.approx(y.mean(), abs=1e-4)
+
+
+def test_regions_fitted_together_are_as_alone():
+    cells = FootprintCells.of(Circle(5.0), 0.1)
+    regions = [_draw(cells, cells.area * np.exp(k / 20 * cells.x), 60 + k, k) for k in range(20)]
+    together = cells.densities(regions)
+    for region, density in zip(regions, together, strict=True):
+        assert np.allclose(cells.density(*region), density, rtol=1e-4)
+    assert np.allclose(cells.densities(regions[::-1])[::-1], together, rtol=1e-4)
+
+
+def test_stars_on_the_very_edge_still_have_a_density():
+    """No exponential has its mean there; the steepest that was reached is still a density."""
+    cells = FootprintCells.of(Circle(5.0), 0.1)
+    density = cells.density(np.full(10, 4.98), np.zeros(10))
+    assert np.isfinite(density).all() and density.sum() == pytest.approx(1.0, rel=1e-4)
+    assert density @ cells.x > 4.5
+
+
+def test_a_region_without_stars_is_refused_by_number():
+    cells = FootprintCells.of(Circle(5.0), 0.1)
+    with pytest.raises(LineSearchError, match=r"region 1 of 2 has no star"):
+        cells.densities([(cells.x, cells.y), (np.empty(0), np.empty(0))])
+
+
+def test_nearest_cells_are_within_half_a_diagonal():
+    cells = FootprintCells.of(Circle(5.0), 0.1)
+    x, y = np.random.default_rng(8).uniform(-3, 3, (2, 500))
+    near = cells.nearest(x, y)
+    assert np.hypot(cells.x[near] - x, cells.y[near] - y).max() < 0.1 / np.sqrt(2) * 1.02
+    assert np.array_equal(cells.nearest(cells.x[:50], cells.y[:50]), np.arange(50))
+
+
+def test_the_plane_is_stretched_away_from_its_centre():
+    """Areas in the plane add up to the disc of radius tan(r)."""
+    cells = FootprintCells.of(Circle(20.0), 0.1)
+    assert cells.plane_area.sum() == pytest.approx(
+        np.pi * np.degrees(np.tan(np.radians(20.0))) ** 2, rel=0.01
+    )
+    assert cells.area.sum() < 0.95 * cells.plane_area.sum()
+
+
 def test_a_stream_is_not_absorbed_by_the_density():
     """A thin line off the middle, a third of all stars, leaves the density where it lies almost unchanged."""
     cells = FootprintCells.of(Circle(5.0), 0.1)

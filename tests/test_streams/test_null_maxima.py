@@ -58,8 +58,9 @@ def test_maxima_that_are_all_the_same_are_counted(value, count):
 def _skies(weights, stars, seed):
     """Cells of the same stars in two regions with these densities."""
     positions = _NullPositions.of(np.array(weights) / np.sum(weights, axis=1, keepdims=True))
-    rows = np.arange(stars)
-    return positions.draw([rows, rows], np.random.default_rng(seed).random((3, stars)))
+    first, keep, again = np.random.default_rng(seed).random((3, 1, stars))
+    common = positions.common(first)
+    return [positions.draw(number, common, keep, again)[0] for number in range(len(weights))]
 
 
 @pytest.mark.statistical

@@ -1,0 +1,123 @@
+"""README tables of the blind benchmarks of the search: gd1.py and mock_sky.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from streams.significance import LEAST_PROBABILITY
+
+__all__ = ["SEARCH_TABLES", "false_alarm"]
+
+Record = Mapping[str, Any]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _made(record: Record) -> str:
+    return f"\n\n({record['date']}, {record['cores']} cores, {record['device']}, seed {record['seed']})"
+
+
+def false_alarm(value: float | None) -> str:
+    """A false-alarm probability; the program quotes none below LEAST_PROBABILITY."""
+    if value is None:
+        return "-"
+    return f"below {value:.0e}" if value <= LEAST_PROBABILITY else f"{value:.2g}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _gd1(record: Record) -> str:
+    rows = [
+        [
+            row["detector"], "yes" if row["recovered"] else "no", false_alarm(row["false_alarm_probability"]),
+            _number(row["significance"], ".1f"), f"{row['contrast']:.1f}", f"{row['purity']:.2f}",
+            f"{row['completeness']:.2f}", f"{row['f1']:.2f}", f"{row['average_precision']:.2f}",
+            _number(row["score_average_precision"], ".2f"), _number(row["max_sic"], ".1f"),
+            _number(row.get("phi2_offset"), "+.3f"), str(row["false_candidates"]), f"{row['seconds']:.0f}",
+        ]
+        for row in record["rows"]
+    ]  # fmt: skip
+    columns = [
+        "detector", "found", "false-alarm probability", "sigma", "raw contrast", "purity", "completeness",
+        "F1", "AP of the members", "AP of the score", "max SIC", "phi2 offset, deg", "false candidates",
+        "seconds",
+    ]  # fmt: skip
+    return _table(columns, rows) + _made(record)
+
+
+def _shuffled(record: Record) -> str:
+    rows = []
+    for name in dict.fromkeys(row["detector"] for row in record["rows"]):
+        mine = [row for row in record["rows"] if row["detector"] == name]
+        chances = [row["false_alarm_probability"] for row in mine]
+        passing = sum(row["passing"] > 0 for row in mine)
+        best = max(row["significance"] for row in mine)
+        rows.append(
+            [name, str(len(mine)), f"{best:.1f}", f"{min(chances):.2g} to {max(chances):.2g}", str(passing)]
+        )
+    columns = ["detector", "shuffled strips", "best sigma", "false-alarm probabilities", "that pass"]
+    return _table(columns, rows) + _made(record)
+
+
+def _contrast(record: Record) -> str:
+    rows = [
+        [
+            row["region"], f"({row['pm_phi1_cosphi2']:+.1f}, {row['pm_phi2']:+.1f})",
+            f"{row['raw_contrast_with_positions']:.1f}", f"{row['raw_contrast']:.1f}",
+            f"{row['significance']:.1f}", false_alarm(row["false_alarm_probability"]),
+        ]
+        for row in record["rows"]
+    ]  # fmt: skip
+    columns = [
+        "region holds", "proper motion, mas/yr", "raw contrast, score sees positions",
+        "raw contrast, score blind", "sigma, blind", "false-alarm probability",
+    ]  # fmt: skip
+    return _table(columns, rows) + _made(record)
+
+
+def _mock_sky(record: Record) -> str:
+    streams = {(row["detector"], row["stream"]): row for row in record["rows"]}
+    names = list(dict.fromkeys(row["stream"] for row in record["rows"]))
+    rows = []
+    for detector in dict.fromkeys(row["detector"] for row in record["rows"]):
+        mine = [streams[detector, name] for name in names]
+        rows.append(
+            [
+                detector,
+                *(_found(row) for row in mine),
+                *(str(mine[0][key]) for key in ("duplicates", "false_candidates")),
+                "yes" if record[f"{detector}_true_first"] else "no",
+                f"{mine[0]['seconds']:.0f}",
+            ]
+        )
+    stars = {row["stream"]: row["stars"] for row in record["rows"]}
+    columns = [
+        "detector", *(f"{name}, {stars[name]:,} stars" for name in names), "reported again",
+        "false candidates", "true ones first", "seconds",
+    ]  # fmt: skip
+    text = (
+        "\n\nF1 of the members, largest SIC of the score, false-alarm probability. "
+        f"{record['sky_stars']:,} stars; the background is {record['thinning']:.3f} of the Galaxy's."
+    )
+    return _table(columns, rows) + text + _made(record)
+
+
+def _found(row: Record) -> str:
+    sic = _number(row["max_sic"], ".1f")
+    if not row["recovered"]:
+        return f"missed (SIC {sic})"
+    return f"F1 {row['f1']:.2f}, SIC {sic}, {false_alarm(row['false_alarm_probability'])}"
+
+
+SEARCH_TABLES: dict[str, Callable[[Record], str]] = {
+    "gd1": _gd1,
+    "gd1_shuffled": _shuffled,
+    "gd1_contrast": _contrast,
+    "mock_sky": _mock_sky,
+}
