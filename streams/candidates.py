@@ -18,6 +18,7 @@ from streams.merging.comparison import JoinRecipe
 from streams.merging.protostreams import Found, protostreams
 from streams.merging.records import MergedRegion, Protocluster, ProtostreamLog
 from streams.merging.retrainings import canonical_windows, mean_scores, scored_alike
+from streams.refinement import refine_line
 from streams.regions import Region, RegionRecipe, WindowScores, regions_of_interest
 from streams.significance import NullMaxima, null_maxima
 from streams.stars import StreamStars
@@ -133,6 +134,14 @@ class PatchSearch:
     def build(
         cls, recipe: CandidateFinder, stars: StreamStars, footprint: Footprint, regions: list[Region]
     ) -> PatchSearch:
+        """Prepare a patch: its cells, and what each region expects along every line.
+
+        Args:
+            recipe: of the search.
+            stars: the patch's stars.
+            footprint: where they are.
+            regions: its regions of interest.
+        """
         cells = FootprintCells.of(footprint, recipe.cell_deg)
         lines = HoughLines(cells, recipe.lines)
         x, y = cells.plane.project(*stars.position.T)
@@ -227,7 +236,7 @@ class PatchSearch:
         self, top: int, best: BestLines, left: list[np.ndarray], use: np.ndarray, probability: float
     ) -> Candidate:
         line = _detection(self.regions[top], best, top)
-        start = self._start(line, self._in_strip(best, top, left[top]))
+        start = self._start(line, top, left[top], self._in_strip(best, top, left[top]))
         membership = fit_membership(self.stars, self.lines.cells.plane, start, self.recipe.membership, use)
         shares = self._shares(best, left, self._member(membership))
         merged = shares > EXPLAINED
@@ -263,11 +272,24 @@ class PatchSearch:
         across = self.x[rows] * np.sin(theta) - self.y[rows] * np.cos(theta) - best.offset[number]
         return rows[np.abs(across) <= best.width[number] / 2]
 
-    def _start(self, line: LineDetection, seeds: np.ndarray) -> StreamModel:
+    def _start(self, line: LineDetection, top: int, left: np.ndarray, seeds: np.ndarray) -> StreamModel:
+        """The line between the bins, by maximum likelihood, and the motion of its stars."""
         motion = np.median(self.stars.proper_motion[seeds], axis=0)
+        theta, offset, width = line.theta, line.offset, line.width / 2
         excess = max(line.count - line.expected, 1.0)
+        rows = left[: line.rank]
+        try:
+            refined = refine_line(
+                self.x[rows], self.y[rows], self.lines.cells, self.densities[top], theta, offset, line.width
+            )
+        except LineSearchError:
+            # Too few stars beside the strip to say more than the bins do.
+            pass
+        else:
+            theta, offset, width = refined.theta, refined.offset, refined.width
+            excess = max(refined.stars, 1.0)
         return StreamModel(
-            line.theta, (line.offset, 0.0, 0.0), line.width / 2, ((motion[0], 0.0), (motion[1], 0.0)),
+            theta, (offset, 0.0, 0.0), width, ((motion[0], 0.0), (motion[1], 0.0)),
             1.0, float(np.clip(excess / len(line.region.stars), 0.01, 0.5)),
         )  # fmt: skip
 
