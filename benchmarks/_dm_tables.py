@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from _markdown import Record, false_alarm, made, table
 
 __all__ = ["DARK_MATTER_TABLES"]
-
-Record = dict[str, Any]
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _made(record: Record) -> str:
-    return f"\n\n({record['date']}, {record['cores']} cores, {record['device']}, seed {record['seed']})"
 
 
 def _percent(value: float | None) -> str:
@@ -24,11 +12,6 @@ def _percent(value: float | None) -> str:
     if value is None or value != value:
         return "-"
     return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"
-
-
-def _probability(value: float) -> str:
-    """A fitted tail means nothing far below a millionth."""
-    return "below 1e-06" if value < 1e-6 else f"{value:.2g}"
 
 
 def _stars(value: float) -> str:
@@ -64,7 +47,7 @@ def _accuracy(record: Record) -> str:
         for row in record["rows"]
     ]
     slope = f"\n\nThe error falls as N^{record['slope']:.2f}." if "slope" in record else ""
-    return _table(columns, rows) + slope + _made(record)
+    return table(columns, rows) + slope + made(record)
 
 
 def _outside(record: Record) -> str:
@@ -78,11 +61,11 @@ def _outside(record: Record) -> str:
             _percent(row["median"]),
             _percent(row["p90"]),
             _percent(row["rho_1_to_2_kpc"]),
-            "-" if row["p_value"] is None else _probability(row["p_value"]),
+            "-" if row["p_value"] is None else false_alarm(row["p_value"]),
         ]
         for row in record["rows"]
     ]
-    return _table(columns, rows) + _made(record)
+    return table(columns, rows) + made(record)
 
 
 def _limits(record: Record) -> str:
@@ -99,7 +82,7 @@ def _limits(record: Record) -> str:
         for row in record["rows"]
     ]
     about = f"\n\n{_stars(record['stars'])} stars, {record['draws']} draws."
-    return _table(columns, rows) + about + _made(record)
+    return table(columns, rows) + about + made(record)
 
 
 def _coverage(record: Record) -> str:
@@ -112,7 +95,7 @@ def _coverage(record: Record) -> str:
         f"\n\nShare of 68 % intervals that hold the truth, {record['draws']} draws of "
         f"{_stars(record['stars'])} stars."
     )
-    return _table(columns, rows) + about + _made(record)
+    return table(columns, rows) + about + made(record)
 
 
 def _equilibrium(record: Record) -> str:
@@ -123,12 +106,12 @@ def _equilibrium(record: Record) -> str:
             _stars(row["stars"]),
             str(row["draws"]),
             _percent(row["flagged"]),
-            _probability(row["median_p"]),
+            false_alarm(row["median_p"]),
             row["worst_test"],
         ]
         for row in record["rows"]
     ]
-    return _table(columns, rows) + _made(record)
+    return table(columns, rows) + made(record)
 
 
 def _errors(record: Record) -> str:
@@ -138,7 +121,7 @@ def _errors(record: Record) -> str:
         for row in record["rows"]
     ]
     about = f"\n\n{record['draws']} draws of {_stars(record['stars'])} stars."
-    return _table([column.replace("|", "") for column in columns], rows) + about + _made(record)
+    return table([column.replace("|", "") for column in columns], rows) + about + made(record)
 
 
 def _accelerations(record: Record) -> str:
@@ -157,7 +140,7 @@ def _accelerations(record: Record) -> str:
         ]
         for row in record["rows"]
     ]
-    return _table(columns, rows) + _made(record)
+    return table(columns, rows) + made(record)
 
 
 def _diagnostics(record: Record) -> str:
@@ -166,7 +149,7 @@ def _diagnostics(record: Record) -> str:
         [row["arm"], row["case"], _stars(row["stars"]), row["right"], row["all_failed"]]
         for row in record["rows"]
     ]
-    return _table(columns, rows) + _made(record)
+    return table(columns, rows) + made(record)
 
 
 #: Functions from a committed record to a table, by name of the record.

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from streams.significance import LEAST_PROBABILITY
+from _markdown import Record, false_alarm, made, table
 
-__all__ = ["SEARCH_TABLES", "false_alarm"]
-
-Record = Mapping[str, Any]
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _made(record: Record) -> str:
-    return f"\n\n({record['date']}, {record['cores']} cores, {record['device']}, seed {record['seed']})"
-
-
-def false_alarm(value: float | None) -> str:
-    """A false-alarm probability; the program quotes none below LEAST_PROBABILITY."""
-    if value is None:
-        return "-"
-    return f"below {value:.0e}" if value <= LEAST_PROBABILITY else f"{value:.2g}"
+__all__ = ["SEARCH_TABLES"]
 
 
 def _number(value: float | None, form: str) -> str:
@@ -48,7 +29,7 @@ def _gd1(record: Record) -> str:
         "F1", "AP of the members", "AP of the score", "max SIC", "phi2 offset, deg", "false candidates",
         "seconds",
     ]  # fmt: skip
-    return _table(columns, rows) + _made(record)
+    return table(columns, rows) + made(record)
 
 
 def _shuffled(record: Record) -> str:
@@ -62,7 +43,7 @@ def _shuffled(record: Record) -> str:
             [name, str(len(mine)), f"{best:.1f}", f"{min(chances):.2g} to {max(chances):.2g}", str(passing)]
         )
     columns = ["detector", "shuffled strips", "best sigma", "false-alarm probabilities", "that pass"]
-    return _table(columns, rows) + _made(record)
+    return table(columns, rows) + made(record)
 
 
 def _contrast(record: Record) -> str:
@@ -78,7 +59,7 @@ def _contrast(record: Record) -> str:
         "region holds", "proper motion, mas/yr", "raw contrast, score sees positions",
         "raw contrast, score blind", "sigma, blind", "false-alarm probability",
     ]  # fmt: skip
-    return _table(columns, rows) + _made(record)
+    return table(columns, rows) + made(record)
 
 
 def _mock_sky(record: Record) -> str:
@@ -105,7 +86,7 @@ def _mock_sky(record: Record) -> str:
         "\n\nF1 of the members, largest SIC of the score, false-alarm probability. "
         f"{record['sky_stars']:,} stars; the background is {record['thinning']:.3f} of the Galaxy's."
     )
-    return _table(columns, rows) + text + _made(record)
+    return table(columns, rows) + text + made(record)
 
 
 def _found(row: Record) -> str:

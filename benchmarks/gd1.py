@@ -44,7 +44,8 @@ from positions_in_score import score
 from reporting import Cell, arguments, report
 
 from sky_patches import CatalogStore
-from streams import FootprintCells, HoughLines, Region, WindowScores, null_maxima
+from streams import Region, WindowScores
+from streams.candidates import PatchSearch
 from via_machinae import Config, load_config
 from via_machinae.cataloguing import finder_of
 from via_machinae.patch_stars import PatchStars, geometries, load_patch
@@ -124,17 +125,9 @@ def _windows(patch: PatchStars, config: Config, seed: int, positions: bool) -> l
 
 def _calibrated(patch: PatchStars, cut: list[Region], config: Config) -> tuple[np.ndarray, list[float]]:
     """Significance of each region's best line, and the chance of one as high anywhere in the patch."""
-    finder = finder_of(config)
-    cells = FootprintCells.of(patch.geometry.footprint, finder.cell_deg)
-    lines = HoughLines(cells, finder.lines)
-    x, y = cells.plane.project(*patch.stream_stars().position.T)
-    densities = np.stack([cells.density(x[region.stars], y[region.stars]) for region in cut])
-    expected = lines.expect(densities)
-    best = lines.best(lines.bins(x, y), [region.stars for region in cut], expected).significance
-    null = null_maxima(
-        lines, cut, densities, expected, len(patch.table), skies=finder.null_skies, seed=config.run.seed
-    )
-    return best, [null.false_alarm_probability(float(value)) for value in best]
+    search = PatchSearch.build(finder_of(config), patch.stream_stars(), patch.geometry.footprint, cut)
+    best, null = search.best(), search.null(config.run.seed)
+    return best.significance, [null.false_alarm_probability(float(value)) for value in best.significance]
 
 
 def _extend(parser: argparse.ArgumentParser) -> None:

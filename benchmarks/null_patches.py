@@ -2,7 +2,7 @@
 
 Every patch is a cone of the mock Galaxy at a random place, from the pole to the border of the disc, where the
 density of stars changes several times across it. Each is scanned like a real one; the false-alarm probability
-of its best line should be spread evenly between 0 and 1: "ks_p" is the Kolmogorov-Smirnov probability of that,
+of its best line should be spread evenly from 0 to 1: "ks_p" is the Kolmogorov-Smirnov probability of that,
 "fired" how many are below 0.05.
 """
 

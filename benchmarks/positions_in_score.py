@@ -19,7 +19,7 @@ from reporting import Cell, arguments, report
 
 from density import Bounds, Cathode, ConditionalFlow, Interval, Unbounded, Window
 from sky_patches import Box, CatalogStore
-from streams import COMPONENTS, FootprintCells, HoughLines, WindowScores, regions_of_interest
+from streams import COMPONENTS, WindowScores, regions_of_interest
 from via_machinae import Config, Unit, load_config
 from via_machinae.cataloguing import finder_of
 from via_machinae.patch_stars import PatchStars, geometries, load_patch
@@ -55,11 +55,7 @@ def best_line(stars: Table, config: Config, seed: int, positions: bool) -> float
     finder = finder_of(config)
     seen = patch.stream_stars()
     regions = regions_of_interest(windows, seen.proper_motion, np.ones(len(seen), dtype=bool), finder.regions)
-    cells = FootprintCells.of(patch.geometry.footprint, finder.cell_deg)
-    lines = HoughLines(cells, finder.lines)
-    x, y = cells.plane.project(*seen.position.T)
-    densities = np.stack([cells.density(x[region.stars], y[region.stars]) for region in regions])
-    best = lines.best(lines.bins(x, y), [region.stars for region in regions], lines.expect(densities))
+    best = PatchSearch.build(finder, seen, patch.geometry.footprint, regions).best()
     return float(best.significance.max())
 
 

@@ -10,30 +10,12 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from _dm_tables import DARK_MATTER_TABLES
-
-from streams.significance import LEAST_PROBABILITY
+from _markdown import Record, false_alarm, made, table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-
-Record = dict[str, Any]
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _made(record: Record) -> str:
-    return f"\n\n({record['date']}, {record['cores']} cores, {record['device']}, seed {record['seed']})"
-
-
-def _probability(value: float) -> str:
-    """A false-alarm probability; the program quotes none below LEAST_PROBABILITY."""
-    return f"below {value:.0e}" if value <= LEAST_PROBABILITY else f"{value:.0e}"
 
 
 def _gd1(record: Record) -> str:
@@ -46,7 +28,7 @@ def _gd1(record: Record) -> str:
             [
                 result["detector"].upper(),
                 str(result["rank"]),
-                _probability(real["least_false_alarm"]),
+                false_alarm(real["least_false_alarm"]),
                 f"{result['purity']:.2f}",
                 f"{result['completeness']:.2f}",
                 f"{result['f1']:.2f}",
@@ -75,7 +57,7 @@ def _gd1(record: Record) -> str:
         f"phi2 {record['phi2_offset']:+.3f} deg, proper motions {record['pm1_offset']:+.2f} and "
         f"{record['pm2_offset']:+.2f} mas/yr."
     )
-    return _table(columns, rows) + track + _made(record)
+    return table(columns, rows) + track + made(record)
 
 
 def _demo(record: Record) -> str:
@@ -92,7 +74,7 @@ def _demo(record: Record) -> str:
         rows.append([name, str(mine[0]["stars"]), f"{len(found)} of {len(mine)}", f1])
     false = sum({row["seed"]: row["false_candidates"] for row in record["rows"]}.values())
     text = f"\n\nFalse candidates on all skies together: {false}."
-    return _table(["hidden stream", "stars", "recovered", "F1 of the members"], rows) + text + _made(record)
+    return table(["hidden stream", "stars", "recovered", "F1 of the members"], rows) + text + made(record)
 
 
 def _speed(record: Record) -> str:
@@ -105,7 +87,7 @@ def _speed(record: Record) -> str:
         ]
         for row in record["rows"]
     ]
-    return _table(["batch", "ours", "zuko's MAF", "ratio"], rows) + _made(record)
+    return table(["batch", "ours", "zuko's MAF", "ratio"], rows) + made(record)
 
 
 def _positions(record: Record) -> str:
@@ -113,8 +95,8 @@ def _positions(record: Record) -> str:
         [row["positions_in_score"], f"{row['best_real']:.1f}", f"{row['best_shuffled']:.1f}"]
         for row in record["rows"]
     ]
-    indented = _table(["positions in the score", "real strip (GD-1)", "shuffled strip (nothing)"], rows)
-    return indented + _made(record)
+    indented = table(["positions in the score", "real strip (GD-1)", "shuffled strip (nothing)"], rows)
+    return indented + made(record)
 
 
 def _store(record: Record) -> str:
@@ -129,7 +111,7 @@ def _store(record: Record) -> str:
         f"{record['append_stars_s'] / 1e3:.0f} thousand stars/s, verified at "
         f"{record['verify_stars_s'] / 1e6:.1f} million/s."
     )
-    return _table(["reader", "seconds", "first time", "MB read"], rows) + text + _made(record)
+    return table(["reader", "seconds", "first time", "MB read"], rows) + text + made(record)
 
 
 def _detectors(record: Record) -> str:
@@ -152,7 +134,7 @@ def _detectors(record: Record) -> str:
         plain = found.get((name, "plain"))
         rows.append([name, *cells, "-" if plain is None else f"{plain['seconds']:.0f}"])
     columns = ["detector", "as they are", "shifted with m", "ten noise features", "seconds"]
-    return _table(columns, rows) + _made(record)
+    return table(columns, rows) + made(record)
 
 
 def _fractions(record: Record) -> str:
@@ -169,7 +151,7 @@ def _fractions(record: Record) -> str:
         "features", "injected", "mean found", "median error", "within 1 error", "within 2", "oracle within 1",
         "detected",
     ]  # fmt: skip
-    return _table(columns, rows) + f"\n\n{record['rows'][0]['draws']} draws each." + _made(record)
+    return table(columns, rows) + f"\n\n{record['rows'][0]['draws']} draws each." + made(record)
 
 
 def _bumps(record: Record) -> str:
@@ -181,7 +163,7 @@ def _bumps(record: Record) -> str:
         for row in record["rows"]
     ]  # fmt: skip
     columns = ["scores", "p-value from", "experiments", "KS p", "mean of z", "width of z"]
-    return _table(columns, rows) + _made(record)
+    return table(columns, rows) + made(record)
 
 
 def _uniform(p: float) -> str:
@@ -209,7 +191,7 @@ def _windows(record: Record) -> str:
         rows.append([name, *ratios, "-" if fewer is None else f"{fewer:.1f}"])
     columns = ["scheme", "max SIC, faint stream", "max SIC, strong stream", "times fewer star-passes"]
     text = "\n\nRelative to one flow per window. S/sqrt(B) is 2 and 15."
-    return _table(columns, rows) + text + _made(record)
+    return table(columns, rows) + text + made(record)
 
 
 TABLES: dict[str, Callable[[Record], str]] = {

@@ -105,10 +105,7 @@ class CandidateFinder:
                 "take a larger patch, wider windows, or lower regions.min_stars"
             )
         search = PatchSearch.build(self, stars, footprint, regions)
-        null = null_maxima(
-            search.lines, regions, search.densities, search.expected, len(stars),
-            skies=self.null_skies, seed=seed, progress=progress,
-        )  # fmt: skip
+        null = search.null(seed, progress)
         single = [
             regions_of_interest(scored_alike(one, mean), stars.proper_motion, keep, self.regions)
             for one in trainings
@@ -149,6 +146,22 @@ class PatchSearch:
         densities = cells.densities([(x[rows], y[rows]) for rows in ranked])
         expected = lines.expect(densities)
         return cls(recipe, stars, regions, lines, densities, expected, x, y)
+
+    def best(self) -> BestLines:
+        """The best line of each region, with all its stars."""
+        return self._best([region.stars for region in self.regions], self.expected)
+
+    def null(self, seed: int, progress: Callable[[], None] | None = None) -> NullMaxima:
+        """Best lines of the same patch without streams.
+
+        Args:
+            seed: of the null skies.
+            progress: called after each.
+        """
+        return null_maxima(
+            self.lines, self.regions, self.densities, self.expected, len(self.stars),
+            skies=self.recipe.null_skies, seed=seed, progress=progress,
+        )  # fmt: skip
 
     def candidates(
         self, null: NullMaxima, seed: int, trainings: Sequence[list[Region]] = ()

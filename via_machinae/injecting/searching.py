@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streams import Candidate, NullMaxima, WindowScores, null_maxima, regions_of_interest
+from streams import Candidate, NullMaxima, WindowScores, regions_of_interest
 from streams.candidates import PatchSearch
 from streams.merging import mean_scores
 from via_machinae.cataloguing import finder_of
@@ -36,7 +36,7 @@ def searched(
         trainings: scores of its windows, by each training; the search uses their mean.
     """
     search = _search(field, patch, trainings)
-    null = _null(search, field) if directory.fresh_null else _kept_null(directory, field)
+    null = search.null(field.run.config.run.seed) if directory.fresh_null else _kept_null(directory, field)
     return search.candidates(null, field.run.config.run.seed)
 
 
@@ -54,7 +54,7 @@ def _kept_null(directory: InjectionDirectory, field: Field) -> NullMaxima:
             return NullMaxima(np.array(json.loads(path.read_text(encoding="utf-8"))["maxima"], dtype=float))
         except (ValueError, KeyError, TypeError) as error:
             raise InjectError(f"{path} cannot be read ({error}): delete it, it is made again") from error
-    null = _null(_search(field, field.patch, field.trainings), field)
+    null = _search(field, field.patch, field.trainings).null(field.run.config.run.seed)
     write_json(path, {"maxima": null.maxima.tolist()})
     return null
 
@@ -65,10 +65,3 @@ def _search(field: Field, patch: PatchStars, trainings: list[list[WindowScores]]
         mean_scores(trainings), stars.proper_motion, field.fiducial(patch), finder.regions
     )
     return PatchSearch.build(finder, stars, patch.geometry.footprint, regions)
-
-
-def _null(search: PatchSearch, field: Field) -> NullMaxima:
-    return null_maxima(
-        search.lines, search.regions, search.densities, search.expected, len(search.stars),
-        skies=search.recipe.null_skies, seed=field.run.config.run.seed,
-    )  # fmt: skip
