@@ -96,9 +96,44 @@ def _found(row: Record) -> str:
     return f"F1 {row['f1']:.2f}, SIC {sic}, {false_alarm(row['false_alarm_probability'])}"
 
 
+def _null_patches(record: Record) -> str:
+    rows = [
+        [
+            str(record["patches"]), str(record["rows"][0]["detector"]),
+            f"{min(row['b'] for row in record['rows']):.0f} to {max(row['b'] for row in record['rows']):.0f}",
+            f"{record['ks_p']:.2g}", str(record["fired"]), false_alarm(record["least"]),
+        ]
+    ]  # fmt: skip
+    columns = ["patches", "detector", "Galactic latitude", "KS p", "below 0.05", "least of all"]
+    return table(columns, rows) + made(record)
+
+
+def _blanco1(record: Record) -> str:
+    rows = [
+        [
+            row["members"], str(row["stars"]), f"{row['completeness']:.2f}", f"{row['purity']:.2f}",
+            f"{row['f1']:.2f}",
+        ]
+        for row in record["rows"]
+        if "members" in row
+    ]  # fmt: skip
+    columns = ["members", "stars", "completeness", "purity", "F1"]
+    text = (
+        f"\n\nIt is over-density number {record['rank']}, false-alarm probability "
+        f"{false_alarm(record['false_alarm_probability'])}, half-number radius "
+        f"{record['half_number_radius']:.0f} +- {record['half_number_radius_error']:.0f} arcmin, parallax "
+        f"{record['parallax']:.2f} mas; {record['false_candidates']} false ones pass, and "
+        f"{record['nulls_passing']} of {record['nulls']} fields with shuffled positions have one that does. "
+        f"{record['seconds']:.0f} s."
+    )
+    return table(columns, rows) + text + made(record)
+
+
 SEARCH_TABLES: dict[str, Callable[[Record], str]] = {
     "gd1": _gd1,
     "gd1_shuffled": _shuffled,
     "gd1_contrast": _contrast,
     "mock_sky": _mock_sky,
+    "null_patches": _null_patches,
+    "blanco1": _blanco1,
 }

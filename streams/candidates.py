@@ -27,6 +27,8 @@ __all__ = ["Candidate", "CandidateFinder", "LineDetection", "PatchSearch"]
 
 EXPLAINED = 0.5
 """A line is a stream's when more than this share of its stars are members: then it has no other subject."""
+LEFT_STARS = 20
+"""Fewer stars fit no gradient."""
 NEAR = 0.1
 """Regions with this share are told in the log as nearly merged; a smaller one is chance."""
 
@@ -191,13 +193,14 @@ class PatchSearch:
         free, taken = np.ones(len(self.stars), dtype=bool), np.zeros(len(self.stars), dtype=bool)
         found: list[Found] = []
         while len(found) < self.recipe.max_candidates:
-            left = [region.stars[free[region.stars]] for region in self.regions]
-            best = self._best(left, self.expected)
+            left = self._left(free)
+            densities, expected = self._smooth(left) if found else (self.densities, self.expected)
+            best = self._best(left, expected)
             top = int(np.argmax(best.significance))
             probability = null.false_alarm_probability(best.significance[top])
             if probability > self.recipe.report_below:
                 break
-            candidate = self._candidate(top, best, left, free & ~taken, probability)
+            candidate = self._candidate(top, best, left, free & ~taken, probability, densities[top])
             found.append(Found(candidate, free.copy()))
             taken[candidate.membership.members()] = True
             leaving = self._leaving(candidate, chance) & free
@@ -210,10 +213,18 @@ class PatchSearch:
     def _stability(self, one: Found, trainings: Sequence[list[Region]], null: NullMaxima) -> float:
         """Share of the trainings in which some region has a line of these members that would be reported."""
         member = self._member(one.candidate.membership)
-        returned = [self._returns(regions, member, one.free, null) for regions in trainings]
+        _, expected = self._smooth(self._left(one.free))
+        returned = [self._returns(regions, member, one.free, expected, null) for regions in trainings]
         return float(np.mean(returned))
 
-    def _returns(self, regions: list[Region], member: np.ndarray, free: np.ndarray, null: NullMaxima) -> bool:
+    def _returns(
+        self,
+        regions: list[Region],
+        member: np.ndarray,
+        free: np.ndarray,
+        expected: list[ExpectedStrips],
+        null: NullMaxima,
+    ) -> bool:
         top = max(self.recipe.lines.ranks)
         left = [region.stars[free[region.stars]] for region in regions]
         # A region without a member among its transformed stars has no line of members.
@@ -221,10 +232,30 @@ class PatchSearch:
         if not near:
             return False
         rows = [left[number] for number in near]
-        best = self._best(rows, [self.expected[number] for number in near])
+        best = self._best(rows, [expected[number] for number in near])
         explained = self._shares(best, rows, member) > EXPLAINED
         significance = float(best.significance[explained].max(initial=0.0))
         return significance > 0 and null.false_alarm_probability(significance) <= self.recipe.report_below
+
+    def _left(self, free: np.ndarray) -> list[np.ndarray]:
+        """The stars of each region that no stream has taken, highest score first."""
+        return [region.stars[free[region.stars]] for region in self.regions]
+
+    def _smooth(
+        self, left: list[np.ndarray]
+    ) -> tuple[Float[np.ndarray, "regions cells"], list[ExpectedStrips]]:
+        """Density of the stars that are left in each region, and what it makes every strip expect.
+
+        A strong stream tilts the smooth density towards itself: once it is gone, the far side of the patch
+        would stand out against a density that still had it.
+        """
+        most, densities = self.recipe.density_stars, self.densities.copy()
+        # A region that has lost nearly all its stars has no line, and no density of its own either.
+        some = [number for number, rows in enumerate(left) if len(rows) >= LEFT_STARS]
+        if some:
+            ranked = [left[number][:most] for number in some]
+            densities[some] = self.lines.cells.densities([(self.x[rows], self.y[rows]) for rows in ranked])
+        return densities, self.lines.expect(densities)
 
     def _member(self, membership: Membership) -> np.ndarray:
         member = np.zeros(len(self.stars), dtype=bool)
@@ -246,10 +277,16 @@ class PatchSearch:
         return shares
 
     def _candidate(
-        self, top: int, best: BestLines, left: list[np.ndarray], use: np.ndarray, probability: float
+        self,
+        top: int,
+        best: BestLines,
+        left: list[np.ndarray],
+        use: np.ndarray,
+        probability: float,
+        density: Float[np.ndarray, " cells"],
     ) -> Candidate:
         line = _detection(self.regions[top], best, top)
-        start = self._start(line, top, left[top], self._in_strip(best, top, left[top]))
+        start = self._start(line, density, left[top], self._in_strip(best, top, left[top]))
         membership = fit_membership(self.stars, self.lines.cells.plane, start, self.recipe.membership, use)
         shares = self._shares(best, left, self._member(membership))
         merged = shares > EXPLAINED
@@ -285,7 +322,9 @@ class PatchSearch:
         across = self.x[rows] * np.sin(theta) - self.y[rows] * np.cos(theta) - best.offset[number]
         return rows[np.abs(across) <= best.width[number] / 2]
 
-    def _start(self, line: LineDetection, top: int, left: np.ndarray, seeds: np.ndarray) -> StreamModel:
+    def _start(
+        self, line: LineDetection, density: np.ndarray, left: np.ndarray, seeds: np.ndarray
+    ) -> StreamModel:
         """The line between the bins, by maximum likelihood, and the motion of its stars."""
         motion = np.median(self.stars.proper_motion[seeds], axis=0)
         theta, offset, width = line.theta, line.offset, line.width / 2
@@ -293,7 +332,7 @@ class PatchSearch:
         rows = left[: line.rank]
         try:
             refined = refine_line(
-                self.x[rows], self.y[rows], self.lines.cells, self.densities[top], theta, offset, line.width
+                self.x[rows], self.y[rows], self.lines.cells, density, theta, offset, line.width
             )
         except LineSearchError:
             # Too few stars beside the strip to say more than the bins do.
