@@ -129,6 +129,40 @@ def _blanco1(record: Record) -> str:
     return table(columns, rows) + text + made(record)
 
 
+def _injection(record: Record) -> str:
+    what = {
+        "mock": "model, mock sky",
+        "real": "real members, real field",
+        "control": "scattered stars, mock sky",
+    }
+    rows = [
+        [
+            what[row["part"]], row["streams"], str(row["stars"]), f"{row['recovered']} of {row['trials']}",
+            f"{row['fraction_low']:.2f} to {row['fraction_high']:.2f}",
+            "-" if row["f1"] != row["f1"] else f"{row['f1']:.2f}",
+            "-" if row["track_bias"] != row["track_bias"] else f"{row['track_bias']:+.3f}",
+            f"{row['surface_brightness']:.1f}" if row["part"] == "mock" else "-",
+            str(row["false_candidates"]),
+        ]
+        for row in record["rows"]
+    ]  # fmt: skip
+    columns = [
+        "injected", "streams", "stars", "recovered", "68 % interval", "F1", "track bias, deg",
+        "G mag/arcsec2", "false candidates",
+    ]  # fmt: skip
+    limits = [
+        f"{key.removesuffix(': half').removeprefix('mock: ')}: "
+        + (f"{record[key.removesuffix('half') + 'stars']:.0f} stars" if value == "yes" else str(value))
+        for key, value in record.items()
+        if str(key).startswith("mock: ") and str(key).endswith(": half")
+    ]
+    return (
+        table(columns, rows)
+        + f"\n\nHalf of the model streams are found at: {'; '.join(limits)}."
+        + made(record)
+    )
+
+
 SEARCH_TABLES: dict[str, Callable[[Record], str]] = {
     "gd1": _gd1,
     "gd1_shuffled": _shuffled,
@@ -136,4 +170,5 @@ SEARCH_TABLES: dict[str, Callable[[Record], str]] = {
     "mock_sky": _mock_sky,
     "null_patches": _null_patches,
     "blanco1": _blanco1,
+    "injection": _injection,
 }
