@@ -57,8 +57,7 @@ def match_run(run: Run, known: Sequence[KnownStream], recipe: CrossMatchRecipe |
     catalog = StreamCatalog.read(run.path / "catalog")
     result = cross_match(_candidates(catalog), known, run.geometries, recipe)
     write_cross_match(result, run.path / "catalog")
-    if "verdict" in catalog.candidates.colnames:
-        catalog.with_matches(_verdicts(result)).write(run.path / "catalog")
+    catalog.with_matches(_verdicts(result)).write(run.path / "catalog")
     return result
 
 

@@ -16,12 +16,10 @@ from jaxtyping import Int
 from streams.catalog.assembly import candidate_table, member_list, ranked, track_of
 from streams.catalog.entries import CatalogEntry, EntryTrack
 from streams.catalog.files import FORMATS, read_table, write_table
-from streams.catalog.patches import merged
 from streams.catalog.schema import (
     CANDIDATE_COLUMNS,
     CATALOG_SCHEMA,
     MEMBER_LIST_COLUMNS,
-    PATCH_STREAM_COLUMNS,
 )
 from streams.errors import CatalogError
 
@@ -29,11 +27,8 @@ __all__ = ["StreamCatalog"]
 
 _PARTS = ("candidates", "members")
 _SPECS = {column.name: column for column in CANDIDATE_COLUMNS}
-_NEEDED = (
-    set(_SPECS) & {column.name for column in PATCH_STREAM_COLUMNS},
-    {column.name for column in MEMBER_LIST_COLUMNS},
-)
-"""Columns of every catalogue, its patches joined or not."""
+_NEEDED = set(_SPECS), {column.name for column in MEMBER_LIST_COLUMNS}
+"""Columns of every catalogue."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +38,7 @@ class StreamCatalog:
     Args:
         candidates: one row for each candidate, ranked (`CANDIDATE_COLUMNS`).
         members: one row for each star of a candidate (`MEMBER_LIST_COLUMNS`), all those of noticeable
-            probability, so that sums over probabilities are right; `member` marks the members. In a list
-            without that column all are members.
+            probability, so that sums over probabilities are right; `member` marks the members.
         provenance: what made it (version, configuration, data, seed).
     """
 
@@ -78,17 +72,6 @@ class StreamCatalog:
             candidate_table(order, member_threshold), member_list(order, member_threshold), dict(provenance)
         )
 
-    @classmethod
-    def merge(cls, patches: Sequence[tuple[Table, Table]], provenance: Mapping[str, Any]) -> StreamCatalog:
-        """The candidates of all patches side by side, not joined, ranked and named VM-1, VM-2, ...
-
-        Args:
-            patches: what `candidate_rows` made of each; the columns stay those of a patch, and of the
-                stars only members are kept.
-            provenance: what made them.
-        """
-        return cls(*merged(patches), dict(provenance))
-
     def member_ids(self, name: str) -> Int[np.ndarray, " n"]:
         """source_id of the members of a candidate.
 
@@ -97,18 +80,16 @@ class StreamCatalog:
         """
         self._known(name)
         chosen = np.asarray(self.members["candidate"]) == name
-        if "member" in self.members.colnames:
-            chosen &= np.asarray(self.members["member"], dtype=bool)
+        chosen &= np.asarray(self.members["member"], dtype=bool)
         return np.asarray(self.members["source_id"][chosen], dtype=np.int64)
 
     def track(self, name: str) -> EntryTrack:
         """The track of a candidate in the frame of its great circle.
 
         Raises:
-            CatalogError: no candidate of that name, or the patches of the catalogue are not joined.
+            CatalogError: no candidate of that name.
         """
         self._known(name)
-        self._joined()
         return track_of(self.candidates[list(self.candidates["name"]).index(name)])
 
     def with_matches(self, matches: Mapping[str, tuple[str, str]]) -> StreamCatalog:
@@ -118,9 +99,8 @@ class StreamCatalog:
             matches: for a candidate's name the known stream (may be empty) and the verdict.
 
         Raises:
-            CatalogError: no candidate of such a name, or the patches of the catalogue are not joined.
+            CatalogError: no candidate of such a name.
         """
-        self._joined()
         for name in matches:
             self._known(name)
         table = self.candidates.copy()
@@ -162,24 +142,18 @@ class StreamCatalog:
             ) from error
         missing = _NEEDED[0] - set(candidates.colnames) | _NEEDED[1] - set(members.colnames)
         if schemas != {CATALOG_SCHEMA} or missing:
+            found = ", ".join(sorted(map(str, schemas)))
+            lacking = f" and lacks {', '.join(sorted(missing)[:3])}" if missing else ""
             raise CatalogError(
-                f"the catalogue in {directory} has layout {sorted(map(str, schemas))} and lacks the columns "
-                f"{sorted(missing)}; this version reads layout {CATALOG_SCHEMA}: make it anew from the run "
-                "with 'catalog'"
+                f"the catalogue in {directory} has layout {found}{lacking}; this version reads layout "
+                f"{CATALOG_SCHEMA}: make it anew from the run with 'catalog'"
             )
         return cls(candidates, members, provenance)
 
     def _known(self, name: str) -> None:
         if name not in set(self.candidates["name"]):
-            raise CatalogError(f"no candidate {name!r}; the catalogue holds {list(self.candidates['name'])}")
-
-    def _joined(self) -> None:
-        missing = sorted(set(_SPECS) - set(self.candidates.colnames))
-        if missing:
-            raise CatalogError(
-                f"the catalogue lists the candidates of single patches and lacks {missing[:5]} and "
-                f"{max(len(missing) - 5, 0)} more columns: make it with StreamCatalog.of"
-            )
+            held = ", ".join(map(str, self.candidates["name"])) or "none"
+            raise CatalogError(f"no candidate {name!r}; the catalogue holds {held}")
 
 
 def _one_line(provenance: Mapping[str, Any]) -> str:

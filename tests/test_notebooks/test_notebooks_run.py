@@ -17,6 +17,10 @@ CLAIMS = {
         assert candidates[0].false_alarm_probability < 0.01
         assert found.purity > 0.75 and found.completeness > 0.75
         assert not any(candidate.false_alarm_probability < 0.01 for candidate in false_alarms)
+        assert not about.distance.open and low < ariadne.distance_kpc < high
+        assert about.flags == ("leaves_patch",) and 0.1 < about.extent.width < 0.4
+        assert best_one.record.significance == candidates[0].line.significance
+        assert spots[0].elongated and not any(spot.passes(0.01) for spot in spots)
     """,
     "dark_matter_map": """
         assert np.median(errors) < 0.1 and errors.max() < 0.2

@@ -1,14 +1,12 @@
-"""Laws of the candidates of single patches: rows, stars, ranks over all patches, the same from disk."""
+"""Laws of the candidates of single patches: rows, and the stars that belong to them."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 from stream_skies import PLANE, Injected, make_sky
 
@@ -19,7 +17,6 @@ from streams import (
     LineDetection,
     MembershipRecipe,
     Region,
-    StreamCatalog,
     StreamModel,
     candidate_rows,
     fit_membership,
@@ -54,53 +51,23 @@ def _patch(sky, membership, name, values, ra=150.0):
     return candidate_rows(candidates, sky.stars, geometry, threshold=0.01, member_threshold=0.5)
 
 
-@pytest.fixture(scope="module")
-def catalog(sky, membership):
-    patches = [
-        _patch(sky, membership, "north", [(9.0, 1e-6), (5.0, 0.2)]),
-        _patch(sky, membership, "empty", []),
-        _patch(sky, membership, "south", [(12.0, 1e-9), (6.0, 1e-3)], ra=200.0),
-    ]
-    return StreamCatalog.merge(patches, PROVENANCE)
+def test_rows_come_in_order_and_say_what_passes(sky, membership):
+    rows, members = _patch(sky, membership, "north", [(9.0, 1e-6), (5.0, 0.2)])
+    assert list(rows["significance"]) == [9.0, 5.0]
+    assert list(rows["passes"]) == [True, False]
+    assert set(rows["patch"]) == {"north"}
+    assert set(members["candidate"]) == {"0", "1"}
 
 
-def test_candidates_of_all_patches_are_ranked_together(catalog):
-    table = catalog.candidates
-    assert list(table["name"]) == ["VM-1", "VM-2", "VM-3", "VM-4"]
-    assert list(table["rank"]) == [1, 2, 3, 4]
-    assert list(table["patch"]) == ["south", "north", "south", "north"]
-    assert list(table["significance"]) == [12.0, 9.0, 6.0, 5.0]
-    assert list(table["passes"]) == [True, True, True, False]
+def test_a_patch_without_candidates_has_empty_tables_with_all_columns(sky, membership):
+    empty, full = (_patch(sky, membership, "north", values) for values in ([], [(9.0, 1e-6)]))
+    for one, other in zip(empty, full, strict=True):
+        assert len(one) == 0 and one.colnames == other.colnames
 
 
-def test_the_order_of_the_patches_gives_no_other_ranks(sky, membership, catalog):
-    patches = [
-        _patch(sky, membership, "south", [(12.0, 1e-9), (6.0, 1e-3)], ra=200.0),
-        _patch(sky, membership, "north", [(9.0, 1e-6), (5.0, 0.2)]),
-    ]
-    other = StreamCatalog.merge(patches, PROVENANCE)
-    for column in ("name", "patch", "significance", "ra"):
-        assert list(other.candidates[column]) == list(catalog.candidates[column])
-
-
-def test_members_follow_their_candidate(sky, membership, catalog):
-    expected = set(sky.stars.source_id[membership.members(0.5)].tolist())
-    for row in catalog.candidates:
-        assert set(catalog.member_ids(row["name"]).tolist()) == expected
-        assert row["members"] == len(expected)
-    assert len(catalog.members) == 4 * len(expected)
-    probability = catalog.members["probability"][catalog.members["candidate"] == "VM-1"]
-    assert np.all(np.diff(probability) <= 0) and np.all(probability > 0.5)
-
-
-def test_an_unknown_name_is_refused_with_the_known_ones(catalog):
-    with pytest.raises(CatalogError, match=r"no candidate 'VM-9'.*VM-1"):
-        catalog.member_ids("VM-9")
-
-
-def test_a_row_describes_the_stream_that_was_injected(catalog):
-    """Track, motion and length of the first candidate are those of the stream, within errors."""
-    row = catalog.candidates[0]
+def test_a_row_describes_the_stream_that_was_injected(sky, membership):
+    """Track, motion and length are those of the stream, within errors."""
+    row = _patch(sky, membership, "north", [(9.0, 1e-6)])[0][0]
     x, y = PLANE.project(np.array([row["phi1"]]), np.array([row["phi2"]]))
     assert abs(float(x[0] * np.sin(THETA) - y[0] * np.cos(THETA)) - STREAM.offset) < 0.1
     assert row["position_angle"] == pytest.approx(40.0, abs=2.0)
@@ -189,68 +156,20 @@ def test_a_row_tells_its_line_and_its_motion_in_both_frames(sky, membership):
     assert np.allclose(motion, (row["pm_phi1_cosphi2"], row["pm_phi2"]), atol=1e-9)
 
 
-def test_a_catalogue_of_single_patches_has_no_great_circles(catalog):
-    with pytest.raises(CatalogError, match=r"candidates of single patches.*StreamCatalog\.of"):
-        catalog.track("VM-1")
-
-
-def test_the_middle_of_the_track_is_the_same_place_in_both_frames(catalog):
-    for row, ra in zip(catalog.candidates, (200.0, 150.0, 200.0, 150.0), strict=True):
+def test_the_middle_of_the_track_is_the_same_place_in_both_frames(sky, membership):
+    for ra in (150.0, 200.0):
+        row = _patch(sky, membership, "any", [(9.0, 1e-6)], ra=ra)[0][0]
         frame = PatchGeometry.circle("any", ra, 20.0, 6.0).frame
         phi1, phi2 = frame.project_positions(row["ra"], row["dec"])
         assert (float(phi1), float(phi2)) == pytest.approx((row["phi1"], row["phi2"]), abs=1e-9)
 
 
-def _same(one: Table, two: Table):
-    assert one.colnames == two.colnames and len(one) == len(two)
-    for name in one.colnames:
-        assert one[name].unit == two[name].unit and one[name].description == two[name].description
-        assert one[name].meta["ucd"] == two[name].meta["ucd"]
-        assert one[name].dtype.kind == two[name].dtype.kind
-        assert np.array_equal(one[name], two[name], equal_nan=one[name].dtype.kind == "f")
-
-
-def test_a_catalogue_comes_back_from_disk_as_it_was(catalog, tmp_path):
-    written = catalog.write(tmp_path / "run")
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(path.name for path in written)
-    back = StreamCatalog.read(tmp_path / "run")
-    _same(back.candidates, catalog.candidates)
-    _same(back.members, catalog.members)
-    assert back.provenance == PROVENANCE
-    back.write(tmp_path / "again")
-    for name in ("candidates.ecsv", "members.ecsv"):
-        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
-
-
-def test_fits_files_open_with_units_and_provenance(catalog, tmp_path):
-    catalog.write(tmp_path)
-    for part in ("candidates", "members"):
-        table = Table.read(tmp_path / f"{part}.fits")
-        assert table["phi1"].unit == u.deg and table["pm_phi2"].unit == u.mas / u.yr
-        assert len(table) == len(getattr(catalog, part))
-        with fits.open(tmp_path / f"{part}.fits") as file:
-            text = "".join(str(card) for card in file[1].header["COMMENT"])
-        assert json.loads(text) == PROVENANCE
-
-
-def test_an_empty_catalogue_is_a_catalogue(sky, membership, tmp_path):
-    for patches in ([], [_patch(sky, membership, "empty", [])]):
-        empty = StreamCatalog.merge(patches, PROVENANCE)
-        empty.write(tmp_path)
-        back = StreamCatalog.read(tmp_path)
-        assert len(back.candidates) == len(back.members) == 0
-        assert back.candidates.colnames == empty.candidates.colnames
-        assert back.candidates["phi1"].unit == u.deg
-        assert len(Table.read(tmp_path / "members.fits")) == 0
-
-
 def test_a_candidate_without_members_is_kept(sky, membership):
     geometry = PatchGeometry.circle("north", 150.0, 20.0, 6.0)
-    rows = candidate_rows(
+    rows, members = candidate_rows(
         [_candidate(membership, 4.0, 0.3)], sky.stars, geometry, threshold=0.01, member_threshold=1.0
     )
-    catalog = StreamCatalog.merge([rows], {})
-    assert catalog.candidates["members"].tolist() == [0] and len(catalog.member_ids("VM-1")) == 0
+    assert rows["members"].tolist() == [0] and not members["member"].any()
 
 
 def test_a_candidate_whose_fit_found_no_stars_is_kept(sky, membership):
@@ -261,32 +180,3 @@ def test_a_candidate_whose_fit_found_no_stars_is_kept(sky, membership):
     assert (rows["length"][0], rows["stars"][0], len(members)) == (0.0, 0.0, 0)
     real = [name for name in rows.colnames if rows[name].dtype.kind == "f" and name != "stability"]
     assert all(np.isfinite(rows[name]).all() for name in real)
-
-
-def test_writing_again_replaces_the_files(catalog, tmp_path):
-    StreamCatalog.merge([], {}).write(tmp_path)
-    catalog.write(tmp_path)
-    assert len(StreamCatalog.read(tmp_path).candidates) == 4
-    assert not list(tmp_path.glob(".*"))
-
-
-@pytest.mark.parametrize(
-    "damage", ["absent", "no members", "cut short", "garbage", "no provenance", "empty file"]
-)
-def test_a_missing_or_damaged_catalogue_is_refused_with_its_place(catalog, tmp_path, damage):
-    place = tmp_path / "run"
-    if damage != "absent":
-        catalog.write(place)
-    text = (place / "candidates.ecsv").read_text() if place.exists() else ""
-    if damage == "no members":
-        (place / "members.ecsv").unlink()
-    elif damage == "cut short":
-        (place / "candidates.ecsv").write_text(text[: len(text) // 3])
-    elif damage == "garbage":
-        (place / "members.ecsv").write_text("not a table at all\n\x00\x01")
-    elif damage == "no provenance":
-        Table({"name": ["VM-1"]}).write(place / "candidates.ecsv", overwrite=True)
-    elif damage == "empty file":
-        (place / "candidates.ecsv").write_text("")
-    with pytest.raises(CatalogError, match=r"no readable catalogue in .*run.*make it with 'catalog'"):
-        StreamCatalog.read(place)

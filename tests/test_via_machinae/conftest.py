@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Column, Table
 
+from streams import StreamCatalog
 from via_machinae import Config, Run, load_config
 from via_machinae.cli import main
 from via_machinae.ingest import import_files
@@ -176,6 +177,30 @@ def shell(program: str) -> Callable[..., Outcome]:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def differences() -> Callable[[StreamCatalog, StreamCatalog], list[str]]:
+    """A function that names the columns in which two catalogues differ; NaN is equal to NaN."""
+
+    def find(one: StreamCatalog, other: StreamCatalog) -> list[str]:
+        found = []
+        for part in ("candidates", "members"):
+            first, second = getattr(one, part), getattr(other, part)
+            if first.colnames != second.colnames or len(first) != len(second):
+                found.append(f"{part}: {len(first)} and {len(second)} rows")
+                continue
+            found += [f"{part}.{name}" for name in first.colnames if not _equal(first[name], second[name])]
+        return found
+
+    return find
+
+
+def _equal(one: Column, other: Column) -> bool:
+    """Values of one kind, to the last bit, and their unit."""
+    first, second = np.asarray(one), np.asarray(other)
+    same = np.array_equal(first, second, equal_nan=first.dtype.kind == second.dtype.kind == "f")
+    return same and one.unit == other.unit
 
 
 @pytest.fixture(scope="session")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.table import Table
 
 from streams import StreamCatalog
+from streams.compact import CompactCatalog
 from via_machinae import RunError, __version__, compare, make_catalog
-from via_machinae.cataloguing import finder_of
+from via_machinae.cataloguing import compact_finder_of, finder_of
 
-PRODUCTS = ("candidates.ecsv", "candidates.fits", "members.ecsv", "members.fits")
+KINDS = ("ecsv", "fits", "parquet")
+PRODUCTS = tuple(f"{part}.{kind}" for part in ("candidates", "members") for kind in KINDS)
+NOTICEABLE = 0.01
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +35,10 @@ def test_the_hidden_stream_is_found_and_nothing_else(catalogue, scanned):
 
 def test_its_parameters_are_those_that_were_hidden(catalogue):
     row = catalogue.candidates[0]
-    assert abs(row["pm_phi1_cosphi2"] - 7) < 0.3 and abs(row["pm_phi2"] - 5) < 0.3
+    assert abs(row["pmra"] - 7) < 0.3 and abs(row["pmdec"] - 5) < 0.3
     assert abs(row["width"] - 0.1) < 0.05
+    # The hidden line leans 0.5 rad from East to North.
+    assert abs(row["position_angle"] % 180 - (90 - np.degrees(0.5))) < 2
     assert abs(row["length"] - 0.9 * 8.4) < 1.0
     assert abs(row["ra"] - 150) < 1 and abs(row["dec"] - 30) < 1
 
@@ -41,8 +47,33 @@ def test_members_are_stars_of_the_sky_named_once(catalogue, sky):
     ids = np.asarray(catalogue.members["source_id"])
     assert np.isin(ids, sky["source_id"]).all()
     for name in catalogue.candidates["name"]:
-        own = catalogue.member_ids(str(name))
+        own = ids[catalogue.members["candidate"] == name]
         assert len(np.unique(own)) == len(own)
+
+
+def test_all_stars_of_noticeable_probability_are_listed_and_members_are_flagged(catalogue, scanned):
+    stars = catalogue.members
+    assert NOTICEABLE < stars["probability"].min() < scanned.config.membership.threshold
+    assert np.array_equal(stars["member"], stars["probability"] > scanned.config.membership.threshold)
+    for row in catalogue.candidates:
+        own = stars[stars["candidate"] == row["name"]]
+        assert np.isin(catalogue.member_ids(str(row["name"])), own["source_id"]).all()
+        assert len(catalogue.member_ids(str(row["name"]))) == row["members"] == own["member"].sum()
+        # What lies below the list's threshold is hundredths of a star each.
+        assert own["probability"].sum() <= row["stars"] * (1 + 1e-9)
+        assert row["stars"] - own["probability"].sum() < 0.05 * row["stars"] + 1
+
+
+def test_the_patch_rows_and_the_catalogue_tell_of_one_stream(scanned, catalogue):
+    """What the patch's frame said of the best candidate is where its great circle runs."""
+    patch = Table.read(scanned.run.path / "catalog" / "patches" / "all" / "streams.ecsv")[0]
+    (geometry,), row = scanned.run.geometries, catalogue.candidates[0]
+    ra, dec = geometry.frame.unproject(np.array([patch["phi1"]]), np.array([patch["phi2"]]))
+    track = catalogue.track("VM-1")
+    phi1, phi2 = track.frame.project_positions(ra, dec)
+    assert abs(phi2[0] - np.polyval(track.phi2[::-1], phi1[0])) < row["width"]
+    assert np.hypot(patch["pmra"] - row["pmra"], patch["pmdec"] - row["pmdec"]) < 0.1
+    assert patch["significance"] == row["significance"]
 
 
 def test_all_products_are_there(scanned):
@@ -53,15 +84,19 @@ def test_all_products_are_there(scanned):
     assert all(content.startswith(b"\x89PNG") and len(content) > 10_000 for content in figures.values())
 
 
-def test_fits_and_ecsv_hold_the_same(scanned):
-    for part in ("candidates", "members"):
-        first, second = (
-            Table.read(scanned.run.path / "catalog" / f"{part}.{kind}") for kind in ("ecsv", "fits")
-        )
-        assert first.colnames == second.colnames
-        for name in first.colnames:
-            assert np.array_equal(np.asarray(first[name]).astype(str), np.asarray(second[name]).astype(str))
-            assert first[name].unit == second[name].unit
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_all_kinds_of_file_hold_the_same(catalogue, scanned, differences, kind):
+    other = StreamCatalog.read(scanned.run.path / "catalog", kind)
+    assert differences(catalogue, other) == []
+    assert other.provenance == catalogue.provenance
+
+
+def test_the_comparison_of_catalogues_sees_a_changed_bit(catalogue, differences):
+    """Negative control."""
+    changed = replace(catalogue, candidates=catalogue.candidates.copy())
+    changed.candidates["width"][0] = np.nextafter(changed.candidates["width"][0], 1)
+    assert differences(catalogue, changed) == ["candidates.width"]
+    assert differences(catalogue, replace(catalogue, members=catalogue.members[1:])) != []
 
 
 def test_the_catalogue_says_what_made_it(catalogue, scanned):
@@ -77,6 +112,10 @@ def test_the_catalogue_says_what_made_it(catalogue, scanned):
 def test_the_fits_file_says_it_too(catalogue, scanned):
     told = "".join(Table.read(scanned.run.path / "catalog" / "candidates.fits").meta["comments"])
     assert json.loads(told) == catalogue.provenance
+
+
+def test_a_field_without_clusters_has_an_empty_second_catalogue(scanned):
+    assert not CompactCatalog.read(scanned.run.path / "catalog").objects["passes"].any()
 
 
 def test_an_unfinished_run_has_no_catalogue_and_says_what_to_do(command, run_copy):
@@ -98,14 +137,13 @@ def test_other_thresholds_change_the_catalogue_alone(command, run_copy, write_se
     old, new = StreamCatalog.read(run_copy.path / "catalog"), run_copy.config
     assert old.provenance["config"]["significance"]["threshold"] == 0.05
     assert old.provenance["config_hash"] != new.hash()
-    assert old.members["probability"].min() > 0.9
+    stars = old.members
+    assert stars["probability"][stars["member"]].min() > 0.9
+    assert np.array_equal(stars["member"], stars["probability"] > 0.9)
 
 
-def test_the_same_thresholds_give_the_same_catalogue(run_copy, catalogue):
-    again = make_catalog(run_copy, run_copy.config)
-    for part in ("candidates", "members"):
-        first, second = getattr(catalogue, part), getattr(again, part)
-        assert all(np.array_equal(first[name], second[name]) for name in first.colnames)
+def test_the_same_thresholds_give_the_same_catalogue(run_copy, catalogue, differences):
+    assert differences(catalogue, make_catalog(run_copy, run_copy.config)) == []
 
 
 def test_scores_of_another_configuration_are_refused(run_copy):
@@ -117,11 +155,11 @@ def test_scores_of_another_configuration_are_refused(run_copy):
 
 
 def test_a_patch_is_searched_once_and_again_when_anything_changed(run_copy, monkeypatch):
-    from via_machinae import cataloguing
+    from via_machinae.cataloguing import patch_search
 
     searched = []
-    search = cataloguing._search
-    monkeypatch.setattr(cataloguing, "_search", lambda *given: searched.append(1) or search(*given))
+    search = patch_search._search
+    monkeypatch.setattr(patch_search, "_search", lambda *given: searched.append(1) or search(*given))
     make_catalog(run_copy, run_copy.config)
     assert searched == []
     for damaged in (run_copy.path / "catalog" / "patches").rglob("members.ecsv"):
@@ -169,6 +207,22 @@ def test_the_finder_is_told_every_key_of_its_sections(write_settings):
     )
     told = str(finder_of(config))
     for value in ("5.0", "2.0", "70", "0.3", "80", "3.0", "0.2", "30", "7"):
+        assert value in told
+
+
+def test_the_compact_finder_is_told_every_key_of_its_sections():
+    from via_machinae.config import config_from
+
+    config = config_from(
+        {
+            "regions": {"width": 5.0, "step": 2.5, "min_stars": 70, "exclude_below": 1.5},
+            "compact": {"scales": [3.0, 33.0], "min_axis_ratio": 0.45, "max_radius": 1.25},
+            "significance": {"null_skies": 31, "report_below": 0.35, "max_candidates": 9},
+        },
+        "test",
+    )
+    told = str(compact_finder_of(config))
+    for value in ("5.0", "2.5", "70", "1.5", "(3.0, 33.0)", "0.45", "1.25", "31", "0.35", "9"):
         assert value in told
 
 

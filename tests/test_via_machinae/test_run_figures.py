@@ -83,7 +83,7 @@ def test_the_truth_is_drawn_beside_the_candidates(catalogue, patch, scanned):
 
 
 def test_an_empty_catalogue_is_drawn(patch, tmp_path):
-    empty = StreamCatalog.merge([], {})
+    empty = StreamCatalog.of([], {})
     figure = draw_sky(empty, patch)
     assert all(axes.get_legend() is None for axes in figure.axes)
     assert _saved(figure, tmp_path / "sky.png").startswith(b"\x89PNG")
@@ -91,7 +91,7 @@ def test_an_empty_catalogue_is_drawn(patch, tmp_path):
 
 def test_candidates_of_other_patches_are_not_drawn(catalogue, patch):
     elsewhere = replace(catalogue, candidates=catalogue.candidates.copy())
-    elsewhere.candidates["patch"] = np.full(len(catalogue.candidates), "elsewhere")
+    elsewhere.candidates["patches"] = np.full(len(catalogue.candidates), "elsewhere")
     assert all(axes.get_legend() is None for axes in draw_sky(elsewhere, patch).axes)
 
 

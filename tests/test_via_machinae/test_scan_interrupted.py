@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -66,13 +66,15 @@ def _group_is_gone(leader: int) -> bool:
     return False
 
 
-def _same_catalogue(one: Path, other: Path) -> None:
-    first, second = (StreamCatalog.read(path / "catalog") for path in (one, other))
-    for part in ("candidates", "members"):
-        a, b = getattr(first, part), getattr(second, part)
-        assert a.colnames == b.colnames
-        assert len(a) == len(b) > 0
-        assert all(np.array_equal(a[name], b[name]) for name in a.colnames)
+@pytest.fixture
+def same_catalogue(differences) -> Callable[[Path, Path], bool]:
+    """A function that compares the catalogues of two runs, which may not be empty."""
+
+    def same(one: Path, other: Path) -> bool:
+        first, second = (StreamCatalog.read(path / "catalog") for path in (one, other))
+        return len(first.candidates) > 0 and len(first.members) > 0 and differences(first, second) == []
+
+    return same
 
 
 def test_only_what_is_missing_is_redone_and_one_worker_scores_as_two_do(scanned, run_copy, scores_by_star):
@@ -89,7 +91,7 @@ def test_only_what_is_missing_is_redone_and_one_worker_scores_as_two_do(scanned,
 
 @pytest.mark.parametrize("started", [2], indirect=True)
 def test_an_interrupt_from_the_keyboard_is_one_line_and_loses_nothing(
-    started, scanned, tmp_path, shell, scores_by_star
+    started, scanned, tmp_path, shell, scores_by_star, same_catalogue
 ):
     """A terminal sends SIGINT to all processes of the group; only the main one answers."""
     asked = time.monotonic()
@@ -107,11 +109,11 @@ def test_an_interrupt_from_the_keyboard_is_one_line_and_loses_nothing(
     assert done.code == 0, done
     assert "windows are done already" in done.out
     assert scores_by_star(Run.open(tmp_path / "run")) == scores_by_star(scanned.run)
-    _same_catalogue(tmp_path / "run", scanned.run.path)
+    assert same_catalogue(tmp_path / "run", scanned.run.path)
 
 
 def test_a_killed_scan_leaves_no_process_and_no_half_written_scores(
-    started, scanned, tmp_path, scores_by_star
+    started, scanned, tmp_path, scores_by_star, same_catalogue
 ):
     os.kill(started.pid, signal.SIGKILL)
     started.wait(PATIENCE)
@@ -128,7 +130,7 @@ def test_a_killed_scan_leaves_no_process_and_no_half_written_scores(
         score_unit(continued.path, unit)
     make_catalog(continued, scanned.config)
     assert scores_by_star(continued) == scores_by_star(scanned.run)
-    _same_catalogue(continued.path, scanned.run.path)
+    assert same_catalogue(continued.path, scanned.run.path)
 
 
 def test_a_killed_worker_is_one_line_that_says_how_to_go_on(started, tmp_path):

@@ -22,7 +22,7 @@ from streams import (
 from streams.catalog import flags_of, population_of, ranked, track_of_description
 from streams.compact import CompactCatalog
 from via_machinae.cataloguing.evidence import with_evidence
-from via_machinae.cataloguing.explaining import write_merging
+from via_machinae.cataloguing.explaining import forget_merging, write_merging
 from via_machinae.cataloguing.patch_search import PatchResult, search_patch
 from via_machinae.cataloguing.recipes import null_skies_of
 from via_machinae.config import Config
@@ -58,6 +58,8 @@ def make_catalog(run: Run, config: Config, progress: Callable[[], None] | None =
     entries = ranked(_entries(streams, patches, run, config))
     threshold = config.membership.threshold
     catalog = StreamCatalog.of(entries, _provenance(run, config), member_threshold=threshold)
+    # A log of another catalogue would be told as if it were this one's.
+    forget_merging(run)
     catalog.write(run.path / "catalog")
     _compact(patches, catalog.provenance).write(run.path / "catalog")
     write_merging(run, catalog, [entry.label for entry in entries], streams, decisions, patches)

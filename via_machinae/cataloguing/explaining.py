@@ -13,7 +13,7 @@ from via_machinae.run import Run, write_json
 if TYPE_CHECKING:
     from via_machinae.cataloguing.patch_search import PatchResult
 
-__all__ = ["explain_candidate", "write_merging"]
+__all__ = ["explain_candidate", "forget_merging", "write_merging"]
 
 _FILE = "merging.json"
 
@@ -53,6 +53,11 @@ def write_merging(
     write_json(run.path / "catalog" / _FILE, values)
 
 
+def forget_merging(run: Run) -> None:
+    """Remove the log of an earlier catalogue."""
+    (run.path / "catalog" / _FILE).unlink(missing_ok=True)
+
+
 def explain_candidate(run: Run, name: str) -> str:
     """The history of a candidate in plain lines: regions, protostreams, patches, with every number.
 
@@ -68,10 +73,10 @@ def explain_candidate(run: Run, name: str) -> str:
             raise RunError(f"no candidate {name!r} in {run.path}; it holds {held}")
         record = JoinRecord.from_dict(values["candidates"][name])
         decisions = [MergeDecision.from_dict(decision) for decision in values["decisions"]]
-        logs = {label: ProtostreamLog.from_dict(log) for label, log in values["logs"].items()}
+        logs = {label: ProtostreamLog.from_dict(log) for label, log in dict(values["logs"]).items()}
+        return explain(record, decisions, logs)
     except (OSError, ValueError, LookupError, TypeError, StreamsError) as error:
         raise RunError(
             f"{path} cannot be read ({error}): make the catalogue anew with "
             f"'via-machinae catalog --run {run.path}'"
         ) from error
-    return explain(record, decisions, logs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from via_machinae.config_sections.base import Count, Limits, Positive, Section, Steps
 
@@ -15,6 +15,12 @@ __all__ = [
     "RegionsConfig",
     "SignificanceConfig",
 ]
+
+
+def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
+    if list(values) != sorted(set(values)):
+        raise ValueError("the values must rise")
+    return values
 
 
 class RegionsConfig(Steps):
@@ -38,7 +44,9 @@ class CompactConfig(Section):
     """
 
     enabled: bool = True
-    scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 4, 8, 15, 30, 60)
+    scales: Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_rising)] = (
+        1, 2, 4, 8, 15, 30, 60,
+    )  # fmt: skip
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.01
     min_axis_ratio: Annotated[float, Field(ge=0, le=1)] = 0.3
     max_radius: Positive = 1.5
