@@ -137,7 +137,11 @@ def main() -> None:
             grid = grid_of_part(part, options)
             members = options.members if real else None
             done = inject_job(
-                runs[kind], Path(name) / part, grid, workers=workers_of(Config()), members=members
+                runs[kind],
+                Path(name) / f"{part}-injected",
+                grid,
+                workers=workers_of(Config()),
+                members=members,
             )
             rows += rows_of(part, done.cells)
             figures |= limits_of(part, done.limits) | {f"{part}_seconds": time.perf_counter() - start}

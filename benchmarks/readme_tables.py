@@ -12,52 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from _dm_tables import DARK_MATTER_TABLES
-from _markdown import Record, false_alarm, made, table
+from _markdown import Record, made, table
+from _search_tables import SEARCH_TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-
-
-def _gd1(record: Record) -> str:
-    anode = json.loads((RESULTS / "gd1_strip_anode.json").read_text())
-    rows = []
-    for result in (record, anode):
-        real = result["rows"][0]
-        nulls = [row["best_significance"] for row in result["rows"][1:]]
-        rows.append(
-            [
-                result["detector"].upper(),
-                str(result["rank"]),
-                false_alarm(real["least_false_alarm"]),
-                f"{result['purity']:.2f}",
-                f"{result['completeness']:.2f}",
-                f"{result['f1']:.2f}",
-                str(result["false_candidates"]),
-                f"{real['best_significance']:.1f}",
-                f"{max(nulls):.1f}" if nulls else "-",
-                f"{result['nulls_passing']} of {result['nulls']}",
-                f"{result['seconds']:.0f}",
-            ]
-        )
-    columns = [
-        "detector",
-        "rank of GD-1",
-        "false-alarm probability",
-        "purity",
-        "completeness",
-        "F1",
-        "false candidates",
-        "sigma",
-        "best null sigma",
-        "nulls that pass",
-        "seconds",
-    ]
-    track = (
-        f"\n\nMean offset of the members (CATHODE) from the tracks of Tavangar & Price-Whelan (2025): "
-        f"phi2 {record['phi2_offset']:+.3f} deg, proper motions {record['pm1_offset']:+.2f} and "
-        f"{record['pm2_offset']:+.2f} mas/yr."
-    )
-    return table(columns, rows) + track + made(record)
 
 
 def _demo(record: Record) -> str:
@@ -195,7 +154,6 @@ def _windows(record: Record) -> str:
 
 
 TABLES: dict[str, Callable[[Record], str]] = {
-    "gd1_strip": _gd1,
     "demo_sky": _demo,
     "flow_speed": _speed,
     "positions_in_score": _positions,
@@ -204,11 +162,21 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "fraction_coverage": _fractions,
     "bump_hunt": _bumps,
     "windows_together": _windows,
+    **SEARCH_TABLES,
     **DARK_MATTER_TABLES,
 }
 
 DOCUMENTS: dict[str, tuple[str, ...]] = {
-    "README.md": ("weak_form_accuracy", "gd1_strip", "demo_sky", "flow_speed", "positions_in_score", "store"),
+    "README.md": (
+        "weak_form_accuracy",
+        "gd1",
+        "mock_sky",
+        "demo_sky",
+        "flow_speed",
+        "positions_in_score",
+        "store",
+    ),
+    "docs/streams.md": ("null_patches", "gd1_shuffled", "gd1_contrast", "blanco1", "injection"),
     "docs/dark_matter.md": tuple(DARK_MATTER_TABLES),
     "docs/density.md": ("detectors", "fraction_coverage", "bump_hunt", "windows_together"),
 }

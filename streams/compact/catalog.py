@@ -223,7 +223,8 @@ class CompactCatalog:
             CompactError: no object of that name.
         """
         if name not in set(self.objects["name"]):
-            raise CompactError(f"no object {name!r}; the catalogue holds {list(self.objects['name'])}")
+            held = ", ".join(map(str, self.objects["name"])) or "none"
+            raise CompactError(f"no object {name!r}; the catalogue holds {held}")
         chosen = np.asarray(self.members["object"] == name)
         if not outskirts:
             chosen &= ~np.asarray(self.members["outskirts"], dtype=bool)

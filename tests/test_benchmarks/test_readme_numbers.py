@@ -31,5 +31,5 @@ def test_every_table_has_a_place() -> None:
 
 
 def test_a_missing_table_is_an_error() -> None:
-    with pytest.raises(SystemExit, match="gd1_strip"):
-        readme_tables.filled("no table here", ["gd1_strip"])
+    with pytest.raises(SystemExit, match="gd1_contrast"):
+        readme_tables.filled("no table here", ["gd1_contrast"])

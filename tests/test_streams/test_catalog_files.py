@@ -205,7 +205,7 @@ def test_an_older_layout_is_refused_with_the_way_out(catalog, tmp_path, monkeypa
     monkeypatch.undo()
     for kind in KINDS:
         with pytest.raises(
-            CatalogError, match=r"layout 1; this version reads layout 2.*make it anew from the run"
+            CatalogError, match=r"layout 1; this version reads layout 2.*make it anew"
         ):
             StreamCatalog.read(tmp_path, kind)
 
