@@ -97,7 +97,7 @@ class Ridge:
         bright, faint = (np.asarray(limit - np.asarray(modulus)) for limit in limits)
         visible = self._count(faint) - self._count(bright)
         inside = (magnitude >= limits[0]) & (magnitude <= limits[1]) & (visible > 0)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(inside, shape - np.log(visible), -np.inf)
 
     def log_density(

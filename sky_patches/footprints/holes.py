@@ -114,7 +114,7 @@ class WithHoles:
         inside = np.asarray(self.whole.contains(phi1, phi2))
         for hole in self.holes:
             inside = inside & ~hole.contains(phi1, phi2)
-        return inside
+        return np.asarray(inside)
 
     def strip_area(self, theta: Scalars, r: Scalars, width: Scalars) -> Values:
         """Area (deg^2) inside the footprint within width/2 of the line (theta, r); broadcasts."""
