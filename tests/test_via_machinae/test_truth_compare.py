@@ -23,7 +23,8 @@ def _catalogue(members: dict[str, np.ndarray], failing: tuple[str, ...] = ()) ->
     )
     ids = np.concatenate([np.asarray(values, dtype=np.int64) for values in members.values()] or [[]])
     owners = np.repeat(np.array(names, dtype="U32"), [len(values) for values in members.values()])
-    return StreamCatalog(candidates, Table({"source_id": ids.astype(np.int64), "candidate": owners}), {})
+    stars = {"source_id": ids.astype(np.int64), "candidate": owners, "member": np.ones(len(ids), dtype=bool)}
+    return StreamCatalog(candidates, Table(stars), {})
 
 
 def test_a_found_stream_has_its_candidate_and_their_agreement():
