@@ -163,6 +163,21 @@ def _injection(record: Record) -> str:
     )
 
 
+def _line_finder(record: Record) -> str:
+    rows = [
+        [
+            str(row["ranks"]), str(row["regions"]), f"{row['search_s_per_1000']:.1f}",
+            f"{row['null_sky_s_per_1000']:.2f}", f"{row['refine_ms']:.0f}",
+        ]
+        for row in record["rows"]
+    ]  # fmt: skip
+    columns = [
+        "stars of a region", "regions", "search, s per 1000 regions", "null sky, s per 1000 regions",
+        "refinement of a line, ms",
+    ]  # fmt: skip
+    return table(columns, rows) + made(record)
+
+
 SEARCH_TABLES: dict[str, Callable[[Record], str]] = {
     "gd1": _gd1,
     "gd1_shuffled": _shuffled,
@@ -171,4 +186,5 @@ SEARCH_TABLES: dict[str, Callable[[Record], str]] = {
     "null_patches": _null_patches,
     "blanco1": _blanco1,
     "injection": _injection,
+    "line_finder": _line_finder,
 }

@@ -176,7 +176,14 @@ DOCUMENTS: dict[str, tuple[str, ...]] = {
         "positions_in_score",
         "store",
     ),
-    "docs/streams.md": ("null_patches", "gd1_shuffled", "gd1_contrast", "blanco1", "injection"),
+    "docs/streams.md": (
+        "null_patches",
+        "gd1_shuffled",
+        "gd1_contrast",
+        "blanco1",
+        "injection",
+        "line_finder",
+    ),
     "docs/dark_matter.md": tuple(DARK_MATTER_TABLES),
     "docs/density.md": ("detectors", "fraction_coverage", "bump_hunt", "windows_together"),
 }

@@ -15,7 +15,7 @@ from jaxtyping import Int
 
 from streams.catalog.assembly import candidate_table, member_list, ranked, track_of
 from streams.catalog.entries import CatalogEntry, EntryTrack
-from streams.catalog.files import FORMATS, read_table, write_table
+from streams.catalog.files import FORMATS, one_line, read_table, write_table
 from streams.catalog.schema import (
     CANDIDATE_COLUMNS,
     CATALOG_SCHEMA,
@@ -120,7 +120,7 @@ class StreamCatalog:
         written = []
         for part in _PARTS:
             table = getattr(self, part).copy(copy_data=False)
-            table.meta = {"schema": CATALOG_SCHEMA, "provenance": _one_line(self.provenance)}
+            table.meta = {"schema": CATALOG_SCHEMA, "provenance": one_line(self.provenance)}
             written += [write_table(table, directory / f"{part}.{ending}") for ending in FORMATS]
         return written
 
@@ -154,8 +154,3 @@ class StreamCatalog:
         if name not in set(self.candidates["name"]):
             held = ", ".join(map(str, self.candidates["name"])) or "none"
             raise CatalogError(f"no candidate {name!r}; the catalogue holds {held}")
-
-
-def _one_line(provenance: Mapping[str, Any]) -> str:
-    """JSON without a single space: FITS cuts it into cards and strips the blanks at their ends."""
-    return json.dumps(dict(provenance), sort_keys=True, separators=(",", ":")).replace(" ", "\\u0020")

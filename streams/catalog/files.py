@@ -1,11 +1,13 @@
-"""A catalogue table as ECSV, FITS and Parquet: each tells units, UCDs and meanings, and all are equal."""
+"""A table as ECSV, FITS and Parquet: each tells units, UCDs and meanings, and all are equal."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,20 +21,27 @@ from pyarrow import csv
 
 from streams.errors import CatalogError
 
-__all__ = ["FORMATS", "read_table", "write_table"]
+__all__ = ["FORMATS", "one_line", "read_table", "write_table"]
 
 FORMATS = ("ecsv", "fits", "parquet")
 _CARD = 70
 _SCHEMA_CARD = "VMSCHEMA"
 
 
-def write_table(table: Table, path: Path) -> Path:
+def one_line(provenance: Mapping[str, Any]) -> str:
+    """JSON without a single space: FITS cuts it into cards and strips the blanks at their ends."""
+    return json.dumps(dict(provenance), sort_keys=True, separators=(",", ":")).replace(" ", "\\u0020")
+
+
+def write_table(table: Table, path: Path, *, every_format: bool = True) -> Path:
     """Write a table, whole or not at all, in the format of the file's ending.
 
     Args:
-        table: columns of text, whole numbers, reals or flags, without masked values; `table.meta` holds
-            `schema` (a number) and `provenance` (JSON in one line).
+        table: columns of text, whole numbers, reals or flags, without masked values; for FITS `table.meta`
+            holds `schema` (a number) and `provenance` (`one_line`).
         path: ends in .ecsv, .fits or .parquet.
+        every_format: refuse in any format the texts that FITS cannot hold, so that none is written where one
+            cannot be; false for a table that never becomes FITS.
 
     Raises:
         CatalogError: a text that FITS cannot hold: not ASCII, with control characters, or ending in a blank.
@@ -40,7 +49,8 @@ def write_table(table: Table, path: Path) -> Path:
     writers: dict[str, Callable[[Table, Path], None]] = {
         ".ecsv": _write_ecsv, ".fits": _write_fits, ".parquet": _write_parquet,
     }  # fmt: skip
-    _check_texts(table)
+    if every_format:
+        _check_texts(table)
     temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
     try:
         writers[path.suffix](table, temporary)
@@ -83,7 +93,9 @@ def _plain(table: Table) -> Table:
         # A column of empty texts alone may come back as anything.
         empty = {"U": "", "f": np.nan}.get(values.dtype.kind)
         plain = np.array(values.filled(empty)) if np.ma.is_masked(values) else np.array(values.data)
-        fresh = Column(plain, name=column.name, unit=column.unit, description=column.description)
+        # ECSV and Parquet leave out an empty description.
+        said = column.description or ""
+        fresh = Column(plain, name=column.name, unit=column.unit, description=said)
         fresh.meta["ucd"] = column.meta["ucd"]
         columns.append(fresh)
     return Table(columns, meta=dict(table.meta), copy=False)

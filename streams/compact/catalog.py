@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from astropy import units as u
 from astropy.io.registry import IORegistryError
-from astropy.table import Column, Table, vstack
+from astropy.table import Table
 
 from sky_patches import PatchGeometry
 from sky_patches.footprints.shapes import angular_distance
 from sky_patches.masks.known_objects import KnownObject
+from streams.catalog.files import FORMATS, one_line, read_table, write_table
+from streams.catalog.schema import table_of
+from streams.compact.columns import COMPACT_COLUMNS, COMPACT_MEMBER_COLUMNS, COMPACT_SCHEMA
 from streams.compact.errors import CompactError
 from streams.compact.finder import CompactCandidate
 from streams.compact.masking import mask_radius
@@ -25,63 +26,10 @@ from streams.stars import StreamStars
 
 __all__ = ["CompactCatalog", "compact_rows"]
 
-_Schema = tuple[tuple[str, str | None, str, str, str], ...]
-
 KNOWN_WITHIN = 0.05
 """deg: an over-density this near to a known object of any size is that object."""
 
-_OBJECTS: _Schema = (
-    ("name", None, "U32", "meta.id;meta.main", "over-density, ranked by false-alarm probability"),
-    ("rank", None, "i4", "meta.number", "1 is the most significant of the run"),
-    ("patch", None, "U64", "meta.id", "patch it was found in"),
-    ("known", None, "U64", "meta.id.cross", "known object at this place; empty where there is none"),
-    ("significance", None, "f8", "stat.snr", "local significance of its best disc, sigma"),
-    ("false_alarm_probability", None, "f8", "stat.probability", "of such a disc in a patch without any"),
-    ("passes", None, "bool", "meta.code", "compact, and false_alarm_probability below the threshold"),
-    ("elongated", None, "bool", "meta.code", "too flat for a cluster or galaxy: a piece of a stream"),
-    ("extended", None, "bool", "meta.code", "broader than the discs that were looked for"),
-    ("unexplained", None, "bool", "meta.code", "the fit found too few stars for any object"),
-    ("scale", "arcmin", "f8", "phys.angSize", "radius of its best disc"),
-    ("disc_stars", None, "i4", "meta.number", "stars in that disc beside the central one"),
-    ("disc_expected", None, "f8", "meta.number", "background stars expected there"),
-    ("stars", None, "f8", "meta.number", "expected number of stars, sum of membership probabilities"),
-    ("members", None, "i4", "meta.number", "stars above the membership threshold, outskirts left out"),
-    ("regions", None, "i4", "meta.number", "regions of interest merged into the candidate"),
-    ("components", None, "U40", "meta.note", "resonant components of those regions"),
-    ("ra", "deg", "f8", "pos.eq.ra;meta.main", "centre, ICRS"),
-    ("dec", "deg", "f8", "pos.eq.dec;meta.main", "centre, ICRS"),
-    ("phi1", "deg", "f8", "pos", "centre, patch frame"),
-    ("phi2", "deg", "f8", "pos", "centre, patch frame"),
-    ("half_number_radius", "arcmin", "f8", "phys.angSize", "of a circle of the fitted ellipse's area"),
-    ("half_number_radius_error", "arcmin", "f8", "stat.error;phys.angSize", "standard error"),
-    ("axis_ratio", None, "f8", "phys.size.axisRatio", "minor over major axis"),
-    ("axis_ratio_error", None, "f8", "stat.error;phys.size.axisRatio", "standard error"),
-    ("position_angle", "deg", "f8", "pos.posAng", "of the major axis in the patch frame, phi1 towards phi2"),
-    ("mask_radius", "deg", "f8", "phys.angSize", "of the hole that hides it from the line finder"),
-    ("pmra", "mas / yr", "f8", "pos.pm;pos.eq.ra", "at the centre, with cos(dec)"),
-    ("pmdec", "mas / yr", "f8", "pos.pm;pos.eq.dec", "at the centre"),
-    ("pm_error", "mas / yr", "f8", "stat.error;pos.pm", "standard error, mean of the two components"),
-    ("pm_spread", "mas / yr", "f8", "stat.stdev;pos.pm", "intrinsic sigma of each component"),
-    ("parallax", "mas", "f8", "pos.parallax", "mean; NaN where the stars have none"),
-    ("parallax_error", "mas", "f8", "stat.error;pos.parallax", "standard error, without systematics"),
-)
-_MEMBERS: _Schema = (
-    ("source_id", None, "i8", "meta.id;meta.main", "Gaia source identifier"),
-    ("object", None, "U32", "meta.id.parent", "over-density"),
-    ("probability", None, "f8", "stat.probability", "membership probability"),
-    ("outskirts", None, "bool", "meta.code", "further from the centre than the largest disc"),
-    ("distance", "arcmin", "f8", "pos.angDistance", "from the centre"),
-    ("ra", "deg", "f8", "pos.eq.ra;meta.main", "ICRS"),
-    ("dec", "deg", "f8", "pos.eq.dec;meta.main", "ICRS"),
-    ("pmra", "mas / yr", "f8", "pos.pm;pos.eq.ra", "with cos(dec)"),
-    ("pmdec", "mas / yr", "f8", "pos.pm;pos.eq.dec", ""),
-    ("parallax", "mas", "f8", "pos.parallax", "NaN where there is none"),
-    ("parallax_error", "mas", "f8", "stat.error;pos.parallax", ""),
-)
-_FILES = {
-    "objects": ("compact.ecsv", "compact.fits"),
-    "members": ("compact_members.ecsv", "compact_members.fits"),
-}
+_FILES = {"objects": "compact", "members": "compact_members"}
 
 
 def compact_rows(
@@ -110,7 +58,7 @@ def compact_rows(
         _members(one, stars, geometry, str(number), member_threshold, parallax)
         for number, one in enumerate(found)
     ]
-    return _table(_OBJECTS, rows), _stack(_MEMBERS, members)
+    return _object_table(rows), _member_table(members)
 
 
 def _row(
@@ -168,7 +116,7 @@ def _members(
     ra, dec = geometry.frame.unproject(phi1, phi2)
     pmra, pmdec = geometry.frame.unproject_motions(phi1, phi2, *stars.proper_motion[rows].T)
     values = {
-        "source_id": stars.source_id[rows], "object": np.full(len(rows), name, dtype="U32"),
+        "source_id": stars.source_id[rows], "object": np.full(len(rows), name),
         "probability": fit.probability[chosen], "outskirts": distance > one.reach,
         "distance": 60 * distance, "ra": ra, "dec": dec, "pmra": pmra, "pmdec": pmdec,
         "parallax": nothing if parallax is None else parallax.value[rows],
@@ -211,10 +159,10 @@ class CompactCatalog:
                 kept.append((row, own))
         rows, members = [], []
         for rank, (row, own) in enumerate(kept, start=1):
-            rows.append({**{name: row[name] for name, *_ in _OBJECTS}, "name": f"VC-{rank}", "rank": rank})
+            rows.append({**_values(row), "name": f"VC-{rank}", "rank": rank})
             members.append(own.copy())
-            members[-1]["object"] = np.full(len(own), f"VC-{rank}", dtype="U32")
-        return cls(_table(_OBJECTS, rows), _stack(_MEMBERS, members), dict(provenance))
+            members[-1]["object"] = np.full(len(own), f"VC-{rank}")
+        return cls(_object_table(rows), _member_table(members), dict(provenance))
 
     def member_ids(self, name: str, *, outskirts: bool = False) -> np.ndarray:
         """source_id of the members of an object, on request with those beyond the largest disc.
@@ -231,39 +179,42 @@ class CompactCatalog:
         return np.asarray(self.members["source_id"][chosen], dtype=np.int64)
 
     def write(self, directory: Path) -> list[Path]:
-        """Write objects and members as ECSV and FITS, each file whole or not at all."""
+        """Write objects and members as ECSV, FITS and Parquet, each file whole or not at all.
+
+        Raises:
+            CatalogError: a text that is not plain ASCII.
+        """
         directory.mkdir(parents=True, exist_ok=True)
-        # Not a single blank: FITS cuts the text into cards and strips those at their ends.
-        text = json.dumps(dict(self.provenance), sort_keys=True, separators=(",", ":")).replace(
-            " ", "\\u0020"
-        )
-        cards = [text[start : start + 70] for start in range(0, len(text), 70)]
         written = []
-        for part, names in _FILES.items():
-            for name in names:
-                table = getattr(self, part).copy()
-                table.meta = {"comments": cards} if name.endswith(".fits") else {"provenance": text}
-                path = directory / name
-                temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
-                table.write(temporary, overwrite=True)
-                os.replace(temporary, path)
-                written.append(path)
+        for part, stem in _FILES.items():
+            table = getattr(self, part).copy(copy_data=False)
+            table.meta = {"schema": COMPACT_SCHEMA, "provenance": one_line(self.provenance)}
+            written += [write_table(table, directory / f"{stem}.{ending}") for ending in FORMATS]
         return written
 
     @classmethod
-    def read(cls, directory: Path) -> CompactCatalog:
-        """Read a catalogue that `write` wrote.
+    def read(cls, directory: Path, kind: Literal["ecsv", "fits", "parquet"] = "ecsv") -> CompactCatalog:
+        """Read a catalogue that `write` wrote; the three kinds of file hold the same.
 
         Raises:
-            CompactError: there is none, or it is damaged.
+            CompactError: there is none, it is damaged, or of another layout.
         """
         try:
-            objects, members = (Table.read(directory / names[0]) for names in _FILES.values())
-            provenance = json.loads(objects.meta["provenance"])
-        except (OSError, ValueError, KeyError, TypeError, IORegistryError) as error:
+            objects, members = (read_table(directory / f"{stem}.{kind}") for stem in _FILES.values())
+            # Files without a number are older than the number, and laid out in the same way.
+            schemas = {table.meta.pop("schema", COMPACT_SCHEMA) for table in (objects, members)}
+            told, _ = (table.meta.pop("provenance") for table in (objects, members))
+            provenance = json.loads(told)
+        except (OSError, ValueError, LookupError, TypeError, IORegistryError) as error:
             raise CompactError(
                 f"no readable catalogue of compact objects in {directory} ({error}): make it with 'catalog'"
             ) from error
+        if schemas != {COMPACT_SCHEMA}:
+            found = ", ".join(sorted(map(str, schemas)))
+            raise CompactError(
+                f"the catalogue of compact objects in {directory} has layout {found}; this version reads "
+                f"layout {COMPACT_SCHEMA}: make it anew from the run with 'catalog'"
+            )
         return cls(objects, members, provenance)
 
 
@@ -278,24 +229,20 @@ def _same(ids: set[int], others: set[int]) -> bool:
     return len(ids & others) > 0.5 * min(len(ids), len(others))
 
 
-def _table(schema: _Schema, rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table()
-    for name, unit, dtype, ucd, description in schema:
-        values = np.array([row[name] for row in rows], dtype=dtype)
-        table[name] = Column(values, unit=None if unit is None else u.Unit(unit), description=description)
-        table[name].meta["ucd"] = ucd
-    return table
+def _values(row: Table.Row) -> dict[str, Any]:
+    """The row by column; tables that were read from a file mask empty texts."""
+    values = zip(row.colnames, row, strict=True)
+    return {name: "" if value is np.ma.masked else value for name, value in values}
 
 
-def _stack(schema: _Schema, tables: Sequence[Table]) -> Table:
-    """All rows of the tables, in the schema's columns, units and descriptions."""
-    filled = [table for table in tables if len(table)]
-    stacked = vstack(filled, metadata_conflicts="silent") if filled else None
-    table = Table()
-    for name, unit, dtype, ucd, description in schema:
-        values = np.empty(0) if stacked is None else np.asarray(stacked[name])
-        table[name] = Column(
-            values.astype(dtype), unit=None if unit is None else u.Unit(unit), description=description
-        )
-        table[name].meta["ucd"] = ucd
-    return table
+def _object_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    return table_of(
+        COMPACT_COLUMNS, {column.name: [row[column.name] for row in rows] for column in COMPACT_COLUMNS}
+    )
+
+
+def _member_table(tables: Sequence[Table]) -> Table:
+    """All rows of the tables, one below the other."""
+    names = [column.name for column in COMPACT_MEMBER_COLUMNS]
+    values = {name: np.concatenate([np.asarray(table[name]) for table in tables] or [[]]) for name in names}
+    return table_of(COMPACT_MEMBER_COLUMNS, values)

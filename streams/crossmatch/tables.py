@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy import units as u
-from astropy.table import Column, Table
+from astropy.table import Table
 
+from streams.catalog.files import write_table
+from streams.catalog.schema import ColumnSpec, table_of
 from streams.crossmatch.matching import CandidateMatch, CrossMatch
 
 __all__ = ["CROSS_MATCH_FILES", "cross_match_tables", "write_cross_match"]
@@ -23,66 +22,91 @@ CROSS_MATCH_FILES = {
     "matches": "crossmatch_matches.ecsv",
     "known": "crossmatch_known.ecsv",
 }
-_Schema = tuple[tuple[str, str | None, str, str, str], ...]
 
-_CANDIDATES: _Schema = (
-    ("candidate", None, "U", "meta.id;meta.main", "candidate"),
-    ("verdict", None, "U", "meta.code.class", "rediscovered, new or ambiguous"),
-    ("known", None, "U", "meta.id.cross", "known stream that fits best; empty if none does"),
-    ("source", None, "U", "meta.bib", "whose description of it agrees best"),
-    ("separation", "deg", "f8", "pos.angDistance", "median signed distance of the stars from its track"),
-    ("share", None, "f8", "stat.value", "share of the candidate's stars on that track"),
-    (
+_CANDIDATES: tuple[ColumnSpec, ...] = (
+    ColumnSpec("candidate", "text", "", "meta.id;meta.main", "candidate"),
+    ColumnSpec("verdict", "text", "", "meta.code.class", "rediscovered, new or ambiguous"),
+    ColumnSpec("known", "text", "", "meta.id.cross", "known stream that fits best; empty if none does"),
+    ColumnSpec("source", "text", "", "meta.bib", "whose description of it agrees best"),
+    ColumnSpec(
+        "separation", "real", "deg", "pos.angDistance", "median signed distance of the stars from its track"
+    ),
+    ColumnSpec("share", "real", "", "stat.value", "share of the candidate's stars on that track"),
+    ColumnSpec(
         "pm_difference",
+        "real",
         "mas / yr",
-        "f8",
         "pos.pm;arith.diff",
         "from the track's; NaN: not known",
     ),
-    ("pm_error", "mas / yr", "f8", "stat.error;pos.pm", "error of each component of that difference"),
-    ("shared", None, "i8", "meta.number", "stars in both member lists"),
-    (
+    ColumnSpec(
+        "pm_error", "real", "mas / yr", "stat.error;pos.pm", "error of each component of that difference"
+    ),
+    ColumnSpec("shared", "integer", "", "meta.number", "stars in both member lists"),
+    ColumnSpec(
         "chance",
-        None,
-        "f8",
+        "real",
+        "",
         "stat.probability",
         "of a match at another place of the sky",
     ),
-    (
+    ColumnSpec(
         "chance_fit",
-        None,
-        "f8",
+        "real",
+        "",
         "stat.probability",
         "of a match or a possible one there",
     ),
-    ("all_known", None, "U", "meta.note", "every known stream that fits or may fit, best first"),
+    ColumnSpec("all_known", "text", "", "meta.note", "every known stream that fits or may fit, best first"),
 )
-_MATCHES: _Schema = (
-    ("candidate", None, "U", "meta.id.parent", "candidate"),
-    ("known", None, "U", "meta.id.cross", "known stream"),
-    ("stream", None, "U", "meta.id", "its name in this source"),
-    ("source", None, "U", "meta.bib", "source of the description"),
-    ("level", None, "U", "meta.code.class", "match: everything agrees; possible: a part does"),
-    ("separation", "deg", "f8", "pos.angDistance", "median signed distance of the stars from the track"),
-    ("tolerance", "deg", "f8", "pos.angDistance;stat.max", "distance up to which a star is on the track"),
-    ("share", None, "f8", "stat.value", "share of the candidate's stars on the track"),
-    ("overlap", "deg", "f8", "pos.angDistance", "length of track that they cover"),
-    ("angle", "deg", "f8", "pos.posAng;arith.diff", "between the long axis and the track; NaN: no direction"),
-    ("pm_along", "mas / yr", "f8", "pos.pm;arith.diff", "proper motion minus the track's, along it"),
-    ("pm_across", "mas / yr", "f8", "pos.pm;arith.diff", "proper motion minus the track's, across it"),
-    ("pm_error", "mas / yr", "f8", "stat.error;pos.pm", "error of each, the known track's own included"),
-    ("distance", "kpc", "f8", "pos.distance", "of the known stream there; NaN: not known"),
-    ("shared", None, "i8", "meta.number", "stars in both member lists"),
-    ("purity", None, "f8", "stat.value", "their share of the candidate's list; NaN: no list to compare"),
-    ("completeness", None, "f8", "stat.value", "their share of the known list inside the footprints"),
+_MATCHES: tuple[ColumnSpec, ...] = (
+    ColumnSpec("candidate", "text", "", "meta.id.parent", "candidate"),
+    ColumnSpec("known", "text", "", "meta.id.cross", "known stream"),
+    ColumnSpec("stream", "text", "", "meta.id", "its name in this source"),
+    ColumnSpec("source", "text", "", "meta.bib", "source of the description"),
+    ColumnSpec("level", "text", "", "meta.code.class", "match: everything agrees; possible: a part does"),
+    ColumnSpec(
+        "separation", "real", "deg", "pos.angDistance", "median signed distance of the stars from the track"
+    ),
+    ColumnSpec(
+        "tolerance", "real", "deg", "pos.angDistance;stat.max", "distance up to which a star is on the track"
+    ),
+    ColumnSpec("share", "real", "", "stat.value", "share of the candidate's stars on the track"),
+    ColumnSpec("overlap", "real", "deg", "pos.angDistance", "length of track that they cover"),
+    ColumnSpec(
+        "angle",
+        "real",
+        "deg",
+        "pos.posAng;arith.diff",
+        "between the long axis and the track; NaN: no direction",
+    ),
+    ColumnSpec(
+        "pm_along", "real", "mas / yr", "pos.pm;arith.diff", "proper motion minus the track's, along it"
+    ),
+    ColumnSpec(
+        "pm_across", "real", "mas / yr", "pos.pm;arith.diff", "proper motion minus the track's, across it"
+    ),
+    ColumnSpec(
+        "pm_error", "real", "mas / yr", "stat.error;pos.pm", "error of each, the known track's own included"
+    ),
+    ColumnSpec("distance", "real", "kpc", "pos.distance", "of the known stream there; NaN: not known"),
+    ColumnSpec("shared", "integer", "", "meta.number", "stars in both member lists"),
+    ColumnSpec(
+        "purity", "real", "", "stat.value", "their share of the candidate's list; NaN: no list to compare"
+    ),
+    ColumnSpec(
+        "completeness", "real", "", "stat.value", "their share of the known list inside the footprints"
+    ),
 )
-_KNOWN: _Schema = (
-    ("known", None, "U", "meta.id;meta.main", "known stream inside the footprints"),
-    ("sources", None, "U", "meta.bib", "its descriptions"),
-    ("length", "deg", "f8", "pos.angDistance", "length of its track inside the footprints"),
-    ("stars", None, "i8", "meta.number", "listed members inside the footprints; 0: none, or no list"),
-    ("found_as", None, "U", "meta.id.cross", "candidates that match it; empty: missed"),
-    ("possibly", None, "U", "meta.id.cross", "candidates that may be it"),
+_KNOWN: tuple[ColumnSpec, ...] = (
+    ColumnSpec("known", "text", "", "meta.id;meta.main", "known stream inside the footprints"),
+    ColumnSpec("sources", "text", "", "meta.bib", "its descriptions"),
+    ColumnSpec("length", "real", "deg", "pos.angDistance", "length of its track inside the footprints"),
+    ColumnSpec(
+        "stars", "integer", "", "meta.number", "listed members inside the footprints; 0: none, or no list"
+    ),
+    ColumnSpec("found_as", "text", "", "meta.id.cross", "candidates that match it; empty: missed"),
+    ColumnSpec("possibly", "text", "", "meta.id.cross", "candidates that may be it"),
 )
 
 
@@ -105,17 +129,10 @@ def write_cross_match(result: CrossMatch, directory: Path) -> list[Path]:
     """Write the tables as ECSV into a directory, each file whole or not at all; the paths."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, table in cross_match_tables(result).items():
-        path = directory / CROSS_MATCH_FILES[name]
-        temporary = path.with_name(f".{uuid.uuid4().hex}.ecsv")
-        try:
-            table.write(temporary, format="ascii.ecsv")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        written.append(path)
-    return written
+    return [
+        write_table(table, directory / CROSS_MATCH_FILES[name], every_format=False)
+        for name, table in cross_match_tables(result).items()
+    ]
 
 
 def _candidate_row(match: CandidateMatch) -> dict[str, Any]:
@@ -146,10 +163,5 @@ def _known_row(known: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, **lists, "known": known["name"]}
 
 
-def _table(schema: _Schema, rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table()
-    for name, unit, dtype, ucd, description in schema:
-        values = np.array([row[name] for row in rows], dtype=dtype)
-        table[name] = Column(values, unit=None if unit is None else u.Unit(unit), description=description)
-        table[name].meta["ucd"] = ucd
-    return table
+def _table(columns: Sequence[ColumnSpec], rows: Sequence[Mapping[str, Any]]) -> Table:
+    return table_of(columns, {column.name: [row[column.name] for row in rows] for column in columns})

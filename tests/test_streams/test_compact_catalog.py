@@ -13,6 +13,7 @@ from stream_skies import FOOTPRINT, scored_windows
 from sky_patches import Box, Circle, Hole, PatchFrame, PatchGeometry, WithHoles
 from sky_patches.masks.known_objects import KnownObject
 from streams import CandidateFinder, RegionRecipe
+from streams.catalog.files import FORMATS
 from streams.compact import (
     CompactCatalog,
     CompactError,
@@ -46,28 +47,72 @@ def _passing():
     return [one for one in _sky()[2] if one.passes(0.01)]
 
 
-def test_a_catalogue_comes_back_from_its_files(tmp_path):
+@pytest.mark.parametrize("kind", ["ecsv", "fits", "parquet"])
+def test_a_catalogue_comes_back_from_its_files(tmp_path, kind):
     catalog = CompactCatalog.merge([_rows()], {"seed": 1, "note": "two words"})
     paths = catalog.write(tmp_path)
-    assert sorted(path.suffix for path in paths) == [".ecsv", ".ecsv", ".fits", ".fits"]
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-    again = CompactCatalog.read(tmp_path)
+    stems = ("compact", "compact_members")
+    assert [path.name for path in paths] == [f"{stem}.{end}" for stem in stems for end in FORMATS]
+    assert sorted(tmp_path.iterdir()) == sorted(paths), "nothing half-written stays"
+    again = CompactCatalog.read(tmp_path, kind)
     for part in ("objects", "members"):
-        before, after = getattr(catalog, part), getattr(again, part)
-        fits = Table.read(tmp_path / {"objects": "compact.fits", "members": "compact_members.fits"}[part])
-        for name in before.colnames:
-            assert before[name].unit == after[name].unit == fits[name].unit
-            assert after[name].meta["ucd"]
-            np.testing.assert_array_equal(before[name], after[name])
-            np.testing.assert_array_equal(before[name], fits[name].astype(before[name].dtype))
+        assert _differences(getattr(catalog, part), getattr(again, part)) == []
     assert again.provenance == catalog.provenance
 
 
-def test_an_empty_catalogue_has_all_its_columns(tmp_path):
+@pytest.mark.parametrize("kind", ["ecsv", "fits", "parquet"])
+def test_an_empty_catalogue_has_all_its_columns(tmp_path, kind):
     catalog = CompactCatalog.merge([], {})
     catalog.write(tmp_path)
-    again = CompactCatalog.read(tmp_path)
-    assert len(again.objects) == 0 and again.objects.colnames == catalog.objects.colnames
+    again = CompactCatalog.read(tmp_path, kind)
+    assert len(again.objects) == len(again.members) == 0
+    assert _differences(catalog.objects, again.objects) == _differences(catalog.members, again.members) == []
+
+
+def test_other_programs_find_units_and_values(tmp_path):
+    catalog = CompactCatalog.merge([_rows()], {"seed": 1})
+    for path in catalog.write(tmp_path):
+        read = Table.read(path)
+        table = catalog.members if "members" in path.name else catalog.objects
+        for name in table.colnames:
+            assert read[name].unit == table[name].unit
+            plain = np.ma.filled(read[name], {"U": "", "S": b""}.get(read[name].dtype.kind, np.nan))
+            np.testing.assert_array_equal(plain.astype(table[name].dtype), table[name])
+
+
+def test_rows_that_were_kept_in_a_file_give_the_same_catalogue(tmp_path):
+    """Empty texts come back masked; no object may become known by that."""
+    kept = []
+    for number, table in enumerate(_rows()):
+        table.write(tmp_path / f"{number}.ecsv")
+        kept.append(Table.read(tmp_path / f"{number}.ecsv"))
+    assert np.ma.is_masked(kept[0]["known"])
+    fresh, again = (CompactCatalog.merge([tuple(rows)], {}) for rows in (_rows(), kept))
+    assert set(again.objects["known"]) == {""}
+    for part in ("objects", "members"):
+        assert _differences(getattr(fresh, part), getattr(again, part)) == []
+
+
+def test_another_layout_is_refused(tmp_path):
+    CompactCatalog.merge([_rows()], {}).write(tmp_path)
+    for path in tmp_path.glob("*.ecsv"):
+        path.write_text(path.read_text().replace("schema: 1}", "schema: 7}"))
+    with pytest.raises(CompactError, match="layout 7; this version reads layout 1"):
+        CompactCatalog.read(tmp_path)
+
+
+def _differences(before: Table, after: Table) -> list[str]:
+    """Columns that do not come back with their kind, unit, UCD, description and values."""
+    assert before.colnames == after.colnames
+    different = []
+    for name in before.colnames:
+        one, other = before[name], after[name]
+        told = [(c.unit, c.meta["ucd"], c.description) for c in (one, other)]
+        kinds = [c.dtype.kind if c.dtype.kind == "U" else c.dtype for c in (one, other)]
+        same = np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+        if told[0] != told[1] or kinds[0] != kinds[1] or not same:
+            different.append(name)
+    return different
 
 
 def test_rows_are_in_icrs_and_members_travel():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import known_skies
 import numpy as np
 import pytest
@@ -60,3 +62,10 @@ def test_nothing_to_match_gives_empty_tables_with_their_columns(tmp_path):
     for path in write_cross_match(nothing, tmp_path):
         table = Table.read(path)
         assert len(table) == 0 and len(table.colnames) > 4
+
+
+def test_names_that_fits_cannot_hold_are_kept(result, tmp_path):
+    """These tables never become FITS."""
+    named = replace(result, candidates=tuple(replace(m, candidate="Gjöll") for m in result.candidates))
+    table = Table.read(write_cross_match(named, tmp_path)[0])
+    assert set(table["candidate"]) == {"Gjöll"}
