@@ -204,9 +204,7 @@ def test_an_older_layout_is_refused_with_the_way_out(catalog, tmp_path, monkeypa
     catalog.write(tmp_path)
     monkeypatch.undo()
     for kind in KINDS:
-        with pytest.raises(
-            CatalogError, match=r"layout 1; this version reads layout 2.*make it anew"
-        ):
+        with pytest.raises(CatalogError, match=r"layout 1; this version reads layout 2.*make it anew"):
             StreamCatalog.read(tmp_path, kind)
 
 
