@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from via_machinae.cataloguing.catalogue import make_catalog
 from via_machinae.cataloguing.explaining import explain_candidate
-from via_machinae.cataloguing.patch_search import PatchResult, search_patch
+from via_machinae.cataloguing.patch_search import PatchResult, search_patch, searched_geometry
 from via_machinae.cataloguing.recipes import compact_finder_of, fiducial_stars, finder_of, null_skies_of
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "make_catalog",
     "null_skies_of",
     "search_patch",
+    "searched_geometry",
 ]

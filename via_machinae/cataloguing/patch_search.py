@@ -19,11 +19,12 @@ from streams.merging import mean_scores
 from via_machinae.cataloguing.compact_search import search_compact
 from via_machinae.cataloguing.recipes import fiducial_stars, finder_of, null_skies_of
 from via_machinae.config import Config
+from via_machinae.errors import RunError
 from via_machinae.patch_stars import PatchStars, load_patch
 from via_machinae.run import Run, atomic_path, write_json
 from via_machinae.version import __version__
 
-__all__ = ["PatchResult", "geometry_of", "search_patch"]
+__all__ = ["PatchResult", "geometry_of", "search_patch", "searched_geometry"]
 
 _TABLES = ("streams", "members", "objects", "object_members")
 
@@ -67,6 +68,22 @@ class PatchResult:
 def geometry_of(run: Run, name: str) -> PatchGeometry:
     """A patch of the run by its name."""
     return next(geometry for geometry in run.geometries if geometry.name == name)
+
+
+def searched_geometry(run: Run, name: str) -> PatchGeometry:
+    """A patch as its lines were sought: with a hole for each compact object that was found there.
+
+    Raises:
+        RunError: the patch was not searched yet, or its log is damaged.
+    """
+    path = run.path / "catalog" / "patches" / name / "log.json"
+    try:
+        return PatchGeometry.from_dict(json.loads(path.read_text(encoding="utf-8"))["geometry"])
+    except (OSError, ValueError, TypeError, LookupError, SkyPatchesError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}): make the catalogue anew with "
+            f"'via-machinae catalog --run {run.path}'"
+        ) from error
 
 
 def search_patch(

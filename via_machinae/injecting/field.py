@@ -10,10 +10,10 @@ import numpy as np
 from astropy.table import Table, vstack
 from jaxtyping import Float, Int
 
-from sky_patches import SCHEMA, CatalogStore, Patch, apply_cuts
+from sky_patches import SCHEMA, CatalogStore, Patch, PatchGeometry, apply_cuts
 from streams import WindowScores
 from streams.injection import SurveyStars, densest_motion
-from via_machinae.cataloguing import fiducial_stars
+from via_machinae.cataloguing import fiducial_stars, searched_geometry
 from via_machinae.injecting.directory import base_members
 from via_machinae.patch_stars import PatchStars, cuts_of, load_patch
 from via_machinae.run import Run, Unit
@@ -36,6 +36,7 @@ class Field:
         units: the windows, in the same order.
         survey: what is measured of a star there.
         densest: where its stars are densest in proper motion, patch frame, mas/yr.
+        searched: the patch with holes for the compact objects that the run has found in it.
         known: source_id of the members of each candidate that the run has already.
     """
 
@@ -45,11 +46,13 @@ class Field:
     units: list[Unit]
     survey: SurveyStars
     densest: tuple[float, float]
+    searched: PatchGeometry
     known: dict[str, Int[np.ndarray, " _"]]
 
     def fiducial(self, patch: PatchStars) -> np.ndarray:
-        """Stars of a patch that lines are made of, by the run's colours."""
-        return fiducial_stars(patch, self.run.config)
+        """Stars of a patch that lines are made of: by the run's colours, and outside the compact objects."""
+        phi1, phi2 = patch.values("phi1"), patch.values("phi2")
+        return fiducial_stars(patch, self.run.config) & self.searched.footprint.contains(phi1, phi2)
 
 
 @lru_cache(maxsize=2)
@@ -63,7 +66,8 @@ def field_of(run_path: str, name: str) -> Field:
     motions = np.column_stack([patch.values(column) for column in ("pm_phi1_cosphi2", "pm_phi2")])
     return Field(
         run, patch, trainings, [unit for unit in run.units if unit.patch == name],
-        _survey(store, patch, run), densest_motion(motions), base_members(run),
+        _survey(store, patch, run), densest_motion(motions), searched_geometry(run, name),
+        base_members(run),
     )  # fmt: skip
 
 

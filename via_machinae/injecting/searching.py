@@ -64,4 +64,4 @@ def _search(field: Field, patch: PatchStars, trainings: list[list[WindowScores]]
     regions = regions_of_interest(
         mean_scores(trainings), stars.proper_motion, field.fiducial(patch), finder.regions
     )
-    return PatchSearch.build(finder, stars, patch.geometry.footprint, regions)
+    return PatchSearch.build(finder, stars, field.searched.footprint, regions)
