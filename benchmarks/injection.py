@@ -95,7 +95,7 @@ def grid_of_part(part: str, options: argparse.Namespace) -> InjectionGrid:
     """What is injected."""
     repeats, seed = options.repeats, options.seed
     if part == "real":
-        stars = (40,) if options.quick else (20, 40, 80)
+        stars = (40,) if options.quick else (40, 80, 160)
         return InjectionGrid(
             "members", stars, offsets=(8.0,), streams=STREAMS, repeats=repeats, length=5.0, seed=seed
         )

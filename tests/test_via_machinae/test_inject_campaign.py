@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.table import Table
 
+from sky_patches.footprints.holes import Hole, WithHoles
 from streams import CandidateFinder, StreamsError
-from via_machinae import Run
-from via_machinae.cataloguing import finder_of
+from via_machinae import Run, RunError
+from via_machinae.cataloguing import finder_of, searched_geometry
 from via_machinae.injecting.campaign import outcomes
 from via_machinae.injecting.directory import InjectionDirectory
 from via_machinae.injecting.errors import InjectError
@@ -129,6 +131,26 @@ def test_with_a_fresh_null_the_search_is_that_of_a_scan(prepared, begin):
     assert [one.false_alarm_probability for one in ours] == [one.false_alarm_probability for one in theirs]
     cached = searched(begin(name="cached"), field, patch, trainings)
     assert [one.line.significance for one in cached][:1] == [one.line.significance for one in ours][:1]
+
+
+def test_lines_are_sought_around_the_compact_objects_of_the_run(prepared):
+    _, field, patch, _, _ = prepared
+    hole = Hole("cluster", 0.0, 0.0, 1.0)
+    whole = field.searched.footprint
+    masked = replace(field, searched=replace(field.searched, footprint=WithHoles(whole, (hole,))))
+    inside = hole.contains(patch.values("phi1"), patch.values("phi2"))
+    assert inside.any() and field.fiducial(patch)[inside].any()
+    assert not masked.fiducial(patch)[inside].any()
+    np.testing.assert_array_equal(masked.fiducial(patch)[~inside], field.fiducial(patch)[~inside])
+
+
+def test_a_patch_whose_search_left_no_log_says_how_to_make_it(run_copy):
+    log = next((run_copy.path / "catalog" / "patches").rglob("log.json"))
+    name = log.parent.name
+    assert searched_geometry(run_copy, name).footprint == run_copy.geometries[0].footprint
+    log.write_text("{half")
+    with pytest.raises(RunError, match="make the catalogue anew"):
+        searched_geometry(run_copy, name)
 
 
 def test_a_campaign_is_continued_grows_and_is_summed_up(begin, scanned):
