@@ -29,6 +29,8 @@ from via_machinae.workers import workers_of
 
 STREAMS = (53,)
 """Real streams that are moved: GD-1."""
+BROUGHT_NEAR = -2.0
+"""mag: the field ends at G = 18, where GD-1 at its own distance shows a few giants only."""
 
 
 def scanned(directory: Path, config: Config) -> Path:
@@ -61,7 +63,8 @@ def rows_of(part: str, cells: Table) -> list[dict[str, Cell]]:
         {
             "part": part,
             "streams": str(cell["label"]),
-            "stars": int(cell["asked_stars"]),
+            "asked_stars": int(cell["asked_stars"]),
+            "stars": float(cell["stars"]),
             "trials": int(cell["trials"]),
             "recovered": int(cell["recovered"]),
             "fraction": float(cell["fraction"]),
@@ -95,9 +98,16 @@ def grid_of_part(part: str, options: argparse.Namespace) -> InjectionGrid:
     """What is injected."""
     repeats, seed = options.repeats, options.seed
     if part == "real":
-        stars = (40,) if options.quick else (40, 80, 160)
+        stars = (40,) if options.quick else (20, 40, 80)
         return InjectionGrid(
-            "members", stars, offsets=(8.0,), streams=STREAMS, repeats=repeats, length=5.0, seed=seed
+            "members",
+            stars,
+            offsets=(8.0,),
+            streams=STREAMS,
+            shifts=(BROUGHT_NEAR,),
+            repeats=repeats,
+            length=5.0,
+            seed=seed,
         )
     stars = (100,) if options.quick else (50, 100, 200)
     if part == "control":
