@@ -137,7 +137,8 @@ def _injection(record: Record) -> str:
     }
     rows = [
         [
-            what[row["part"]], row["streams"], f"{row['stars']:.0f}", f"{row['recovered']} of {row['trials']}",
+            what[row["part"]], row["streams"], f"{row['stars']:.0f}",
+            f"{row['recovered']} of {row['trials']}",
             f"{row['fraction_low']:.2f} to {row['fraction_high']:.2f}",
             "-" if row["f1"] != row["f1"] else f"{row['f1']:.2f}",
             "-" if row["track_bias"] != row["track_bias"] else f"{row['track_bias']:+.3f}",
