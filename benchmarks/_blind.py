@@ -16,7 +16,7 @@ from density import DetectorError, sic_curve
 from sky_patches import CatalogStore
 from streams import Region, StreamCatalog, WindowScores, regions_of_interest
 from via_machinae import Config, Run, compare, make_catalog, plan_run, score_run
-from via_machinae.cataloguing import finder_of
+from via_machinae.cataloguing import fiducial_stars, finder_of
 from via_machinae.detectors import DETECTOR_NAMES
 from via_machinae.patch_stars import PatchStars, load_patch
 from via_machinae.workers import workers_of
@@ -162,11 +162,8 @@ def raw_contrast(
 
 def regions(patch: PatchStars, windows: list[WindowScores], config: Config) -> list[Region]:
     """The regions of interest that the search looks at."""
-    keep, colour = np.ones(len(patch.table), dtype=bool), config.regions.colour
-    if colour is not None and "bp_rp" in patch.features:
-        keep = (patch.values("bp_rp") > colour[0]) & (patch.values("bp_rp") < colour[1])
     motion = patch.stream_stars().proper_motion
-    return regions_of_interest(windows, motion, keep, finder_of(config).regions)
+    return regions_of_interest(windows, motion, fiducial_stars(patch, config), finder_of(config).regions)
 
 
 def stream_rows(scan: BlindScan, detector: str, truth: Mapping[str, np.ndarray]) -> list[dict[str, Cell]]:

@@ -13,7 +13,7 @@ from streams.cells import FootprintCells
 from streams.hough import ExpectedStrips, HoughLines
 from streams.regions import Region
 
-__all__ = ["LEAST_PROBABILITY", "NullMaxima", "null_maxima"]
+__all__ = ["LEAST_PROBABILITY", "NullMaxima", "NullPositions", "null_maxima"]
 
 LEAST_PROBABILITY = 1e-6
 """No false-alarm probability below this is quoted: the law's tail is not known so far out."""
@@ -71,7 +71,7 @@ def null_maxima(
         progress: called after each sky.
     """
     rows, used = _canonical(regions, max(lines.recipe.ranks), stars)
-    positions = _NullPositions.of(densities)
+    positions = NullPositions.of(densities)
     maxima = np.zeros(skies)
     children = np.random.SeedSequence(seed).spawn(skies)
     for first in range(0, skies, _TOGETHER):
@@ -104,13 +104,17 @@ def _canonical(regions: list[Region], rank: int, stars: int) -> tuple[list[Int[n
 
 
 @dataclass(frozen=True)
-class _NullPositions:
+class NullPositions:
     """Positions (cells) that follow each region's density, and are shared as far as the densities agree.
 
     Maximal coupling (Lindvall 1992, section I.5): a star is drawn once from the mean density of all
     regions. A region whose density is lower there keeps it with the ratio of the two, and otherwise draws
     it anew from where its own density is the higher. Each region's marginal law is exact, and two regions
     disagree on a star only as often as their densities differ, as a real star has one position.
+
+    Args:
+        densities: share of a region's stars in each cell.
+        mean, cumulative: their mean over the regions, and its running sum.
     """
 
     densities: Float[np.ndarray, "regions cells"]
@@ -118,7 +122,8 @@ class _NullPositions:
     cumulative: Float[np.ndarray, " cells"]
 
     @classmethod
-    def of(cls, densities: Float[np.ndarray, "regions cells"]) -> _NullPositions:
+    def of(cls, densities: Float[np.ndarray, "regions cells"]) -> NullPositions:
+        """Prepare the densities of all regions."""
         mean = densities.mean(axis=0, dtype=float)
         return cls(densities, mean, np.cumsum(mean))
 

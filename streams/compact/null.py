@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from sky_patches.frames import unit_vectors
 from streams.compact.discs import DiscSearch
 from streams.regions import Region
-from streams.significance import NullMaxima, _NullPositions
+from streams.significance import NullMaxima, NullPositions
 
 __all__ = ["compact_null_maxima"]
 
@@ -37,15 +37,14 @@ def compact_null_maxima(
     Args:
         search, regions, densities: as in the real search.
         order: number of each star of the patch by which it takes its random deviates, such as its place in
-            the
-            order of source_id: the order of the rows then changes nothing.
+            the order of source_id: the order of the rows then changes nothing.
         skies: number of null skies.
         progress: called after each sky.
     """
     tops = [region.stars[: max(search.ranks)] for region in regions]
     used = np.unique(np.concatenate(tops)) if tops else np.empty(0, dtype=np.int64)
     places = [np.searchsorted(used, top) for top in tops]
-    positions = _NullPositions.of(densities)
+    positions = NullPositions.of(densities)
     maxima = np.zeros(skies)
     children = np.random.SeedSequence(seed).spawn(skies)
     for first in range(0, skies, _TOGETHER):

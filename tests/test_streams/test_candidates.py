@@ -136,7 +136,9 @@ def _the_same(one, two, sky, other):
 def test_the_order_of_the_windows_does_not_matter():
     sky, windows, candidates = _two_streams()
     mixed = [windows[k] for k in np.random.default_rng(3).permutation(len(windows))]
-    _the_same(candidates, _find(sky, mixed), sky, sky)
+    found = _find(sky, mixed)
+    assert len(found) == len(candidates) == 2
+    _the_same(candidates, found, sky, sky)
 
 
 def test_the_order_of_the_table_does_not_matter():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, gumbel_r
 
 from streams import NullMaxima
-from streams.significance import _NullPositions
+from streams.significance import NullPositions
 
 
 def _maxima(seed, count=200):
@@ -57,7 +57,7 @@ def test_maxima_that_are_all_the_same_are_counted(value, count):
 
 def _skies(weights, stars, seed):
     """Cells of the same stars in two regions with these densities."""
-    positions = _NullPositions.of(np.array(weights) / np.sum(weights, axis=1, keepdims=True))
+    positions = NullPositions.of(np.array(weights) / np.sum(weights, axis=1, keepdims=True))
     first, keep, again = np.random.default_rng(seed).random((3, 1, stars))
     common = positions.common(first)
     return [positions.draw(number, common, keep, again)[0] for number in range(len(weights))]

@@ -163,9 +163,9 @@ def test_the_tables_count_what_was_found_and_have_units():
 
 def test_the_figure_is_drawn_whatever_was_found(tmp_path):
     grid = InjectionGrid(stars=(25, 50, 100, 200, 400), widths=(0.2, 0.5), repeats=8)
-    for half in (80.0, 1e5):
-        draw_completeness(summarise(outcomes_of(grid, half)), "test").savefig(tmp_path / "figure.png")
     zero = [{**one, "stars": 0, "recovered": False, "cell": {**one["cell"], "stars": 0}}
             for one in outcomes_of(InjectionGrid(stars=(25,), repeats=2), 80.0)]  # fmt: skip
-    draw_completeness(summarise(zero), "no stars").savefig(tmp_path / "figure.png")
-    draw_completeness(summarise([]), "nothing done").savefig(tmp_path / "figure.png")
+    for number, outcomes in enumerate([outcomes_of(grid, 80.0), outcomes_of(grid, 1e5), zero, []]):
+        path = tmp_path / f"{number}.png"
+        draw_completeness(summarise(outcomes), "test").savefig(path)
+        assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 5_000
