@@ -11,6 +11,8 @@ patches are joined by `join_streams`, described by `describe`, and put into a `S
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from streams.agreement import Agreement, agreement
 from streams.candidates import Candidate, CandidateFinder, LineDetection
 from streams.catalog import (
@@ -49,6 +51,9 @@ from streams.significance import NullMaxima, null_maxima
 from streams.stars import StreamStars
 from streams.strips import ExpectedStrips, line_significance
 
+if TYPE_CHECKING:
+    from streams.likelihood.finder import LikelihoodSearch
+
 __all__ = [
     "COMPONENTS",
     "Agreement",
@@ -68,6 +73,7 @@ __all__ = [
     "JoinRecord",
     "JoinedStream",
     "KernelDensity",
+    "LikelihoodSearch",
     "LineDetection",
     "LineRecipe",
     "LineSearchError",
@@ -104,3 +110,12 @@ __all__ = [
     "refine_line",
     "regions_of_interest",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # numba takes a second: only who searches by likelihood waits for it.
+    if name == "LikelihoodSearch":
+        from streams.likelihood.finder import LikelihoodSearch
+
+        return LikelihoodSearch
+    raise AttributeError(f"module 'streams' has no attribute {name!r}")

@@ -199,6 +199,17 @@ def scan(
 
 
 @app.command()
+def search(
+    store: StoreOption, run: RunOption, config: ConfigOption = None, workers: WorkersOption = None
+) -> None:
+    """Search all patches by likelihood over a learned background: streams of forty stars. No scan needed."""
+    settings = _config(config, workers)
+    from via_machinae.searching.job import search_job
+
+    search_job(store, run, settings)
+
+
+@app.command()
 def catalog(
     run: RunOption,
     config: ConfigOption = None,
@@ -206,7 +217,7 @@ def catalog(
         Path | None, typer.Option("--truth", help="STORE/truth of a mock sky, to compare with.")
     ] = None,
 ) -> None:
-    """Make the catalogue of a finished scan again, perhaps with other lines, regions or thresholds."""
+    """Make the catalogue of a finished scan or search again, perhaps with other lines or thresholds."""
     from via_machinae.ingest import read_truth
     from via_machinae.jobs import catalogue_job, show_comparison
     from via_machinae.run import Run

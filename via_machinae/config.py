@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError, model_validator
 
 from via_machinae.config_sections import (
+    BackgroundConfig,
     CompactConfig,
     CutsConfig,
     DetectorConfig,
@@ -23,6 +24,7 @@ from via_machinae.config_sections import (
     PatchConfig,
     RegionsConfig,
     RunConfig,
+    SearchConfig,
     Section,
     SignificanceConfig,
     TilingConfig,
@@ -31,6 +33,7 @@ from via_machinae.config_sections import (
 from via_machinae.errors import ConfigError
 
 __all__ = [
+    "BackgroundConfig",
     "CompactConfig",
     "Config",
     "CutsConfig",
@@ -43,6 +46,7 @@ __all__ = [
     "PatchConfig",
     "RegionsConfig",
     "RunConfig",
+    "SearchConfig",
     "SignificanceConfig",
     "TilingConfig",
     "WindowsConfig",
@@ -66,6 +70,7 @@ class Config(Section):
     lines: LinesConfig = LinesConfig()
     significance: SignificanceConfig = SignificanceConfig()
     membership: MembershipConfig = MembershipConfig()
+    search: SearchConfig = SearchConfig()
 
     @model_validator(mode="after")
     def _distinct_patches(self) -> Config:
@@ -88,6 +93,11 @@ class Config(Section):
     def hash(self) -> str:
         """Hash of everything but the number of workers, on which no result depends."""
         values = self.model_dump(mode="json", exclude={"run": {"workers"}})
+        return _hash({**values, **self._regions_of_sky()})
+
+    def anomaly_hash(self) -> str:
+        """Hash of what the search in anomaly scores depends on: all but the likelihood search's section."""
+        values = self.model_dump(mode="json", exclude={"run": {"workers"}, "search": True})
         return _hash({**values, **self._regions_of_sky()})
 
     def _regions_of_sky(self) -> dict[str, str | None]:
@@ -131,6 +141,9 @@ def _explain(problem: Any) -> str:
 def _nearest(key: str) -> str:
     known = _keys(Config)
     plain = ".".join(part for part in key.split(".") if not part.isdigit())
+    elsewhere = [name for name in known if name.split(".")[-1] == plain]
+    if elsewhere:
+        return f"; did you mean {' or '.join(map(repr, elsewhere))}?"
     close = difflib.get_close_matches(plain, known, n=1, cutoff=0.5)
     if not close:
         last = {name.split(".")[-1]: name for name in known}

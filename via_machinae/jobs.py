@@ -53,10 +53,24 @@ def scan_job(store: Path, run_path: Path, config: Config) -> Run:
     return run
 
 
-def catalogue_job(run: Run, config: Config, truth: Path | None = None) -> StreamCatalog:
-    """Find candidates, write catalogue and figures, print the table."""
-    with progress_bar("null skies", null_skies_of(config) * len(run.geometries)) as step:
-        catalog = make_catalog(run, config, step)
+def catalogue_job(
+    run: Run, config: Config, truth: Path | None = None, *, search_scores: bool = True
+) -> StreamCatalog:
+    """Find candidates, write catalogue and figures, print the table.
+
+    Args:
+        run: the run.
+        config: its configuration.
+        truth: of a mock sky, to be drawn beside.
+        search_scores: see `make_catalog`.
+    """
+    if search_scores:
+        with progress_bar("null skies", null_skies_of(config) * len(run.geometries)) as step:
+            catalog = make_catalog(run, config, step)
+    else:
+        catalog = make_catalog(run, config, search_scores=False)
+    for line in catalog.provenance["left_out"]:
+        console.print(line)
     _draw(run, catalog, truth)
     _show_candidates(catalog)
     _show_compact(run)
@@ -80,7 +94,7 @@ def _draw(run: Run, catalog: StreamCatalog, truth: Path | None) -> None:
 def _show_candidates(catalog: StreamCatalog) -> None:
     columns = (
         "name", "pass", "p_false", "fdr", "sigma", "stars", "ra", "dec", "pmra", "pmdec", "width", "length",
-        "kpc", "patches", "flags",
+        "kpc", "patches", "search", "flags",
     )  # fmt: skip
     rows = [
         (
@@ -88,7 +102,7 @@ def _show_candidates(catalog: StreamCatalog) -> None:
             float(row["false_discovery_rate"]), round(float(row["significance"]), 1), int(row["members"]),
             round(float(row["ra"]), 2), round(float(row["dec"]), 2), round(float(row["pmra"]), 2),
             round(float(row["pmdec"]), 2), round(float(row["width"]), 2), round(float(row["length"]), 1),
-            _kpc(row), str(row["patches"]).count(",") + 1, str(row["flags"]),
+            _kpc(row), str(row["patches"]).count(",") + 1, str(row["search"]), str(row["flags"]),
         )
         for row in catalog.candidates
     ]  # fmt: skip
@@ -176,6 +190,9 @@ def status_job(run: Run) -> None:
         ("patch", "stars", "windows", "done", "left"),
         rows,
     )
+    searched = len(list((run.path / "search" / "patches").glob("*/log.json")))
+    if searched:
+        console.print(f"likelihood search: {searched} of {len(run.geometries)} patches")
     written = run.path / "catalog" / "candidates.ecsv"
     if written.exists():
         catalog = StreamCatalog.read(written.parent)

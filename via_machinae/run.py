@@ -57,6 +57,8 @@ class Run:
 
         run.json                      configuration, provenance, patches, units
         patches/NAME/scores/*.npz     scores of each finished unit
+        patches/NAME/background*.npz  background that the likelihood search divides by
+        search/patches/NAME/          what the likelihood search found
         catalog/                      candidates and members, ECSV and FITS
         figures/                      one per candidate
 
@@ -177,6 +179,10 @@ class Run:
     def geometries(self) -> list[PatchGeometry]:
         """The patches."""
         return [PatchGeometry.from_dict(values) for values in self.manifest["patches"]]
+
+    def geometry(self, name: str) -> PatchGeometry:
+        """A patch by its name."""
+        return next(geometry for geometry in self.geometries if geometry.name == name)
 
     @property
     def units(self) -> list[Unit]:

@@ -20,8 +20,14 @@ from via_machinae.workers import completed
 __all__ = ["plan_run", "score_run"]
 
 
-def plan_run(store: Path, run: Path, config: Config) -> Run:
+def plan_run(store: Path, run: Path, config: Config, *, scored: bool = True) -> Run:
     """Open the run if it exists, else plan it: patches, cuts, windows.
+
+    Args:
+        store: the star catalogue.
+        run: the run directory.
+        config: the configuration.
+        scored: its windows are to be scored; a likelihood search needs none.
 
     Raises:
         RunError: the directory holds a run of another configuration or other stars (the message says what
@@ -32,6 +38,8 @@ def plan_run(store: Path, run: Path, config: Config) -> Run:
     if Run.exists(run):
         begun = Run.open(run)
         begun.require(config, checksum)
+        if scored:
+            _require_windows(begun.units, begun.manifest["stars"], config)
         return begun.at_store(store)
     if not len(catalogue):
         raise RunError(f"{store} holds no stars: add some with 'via-machinae import FILE --store {store}'")
@@ -45,12 +53,8 @@ def plan_run(store: Path, run: Path, config: Config) -> Run:
         facts = {"stars": len(patch.table), "features": list(patch.features), "cuts": patch.cuts}
         for key, fact in facts.items():
             told[key][geometry.name] = fact
-    if not units:
-        raise RunError(
-            f"no window of {config.windows.width} mas/yr holds {config.windows.min_stars} stars "
-            f"(stars after the cuts: {list(told['stars'].values())}): "
-            "lower windows.min_stars or widen the patch"
-        )
+    if scored:
+        _require_windows(units, told["stars"], config)
     provenance = {"store_checksum": checksum, "store_provenance": catalogue.provenance, **told}
     return Run.create(
         run,
@@ -60,6 +64,15 @@ def plan_run(store: Path, run: Path, config: Config) -> Run:
         units=units,
         provenance=provenance,
     )
+
+
+def _require_windows(units: list[Unit], stars: dict[str, int], config: Config) -> None:
+    if not units:
+        raise RunError(
+            f"no window of {config.windows.width} mas/yr holds {config.windows.min_stars} stars "
+            f"(stars after the cuts: {list(stars.values())}): "
+            "lower windows.min_stars or widen the patch"
+        )
 
 
 def score_run(run: Run, workers: int, done: Callable[[ScoredUnit], None] | None = None) -> None:

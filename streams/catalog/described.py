@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from streams.catalog.entries import EntryPopulation, EntryTrack
 from streams.description.description import StreamDescription
+from streams.description.distance import RIDGE_ERROR, WIDEST
 from streams.description.track import Polynomial
 
-__all__ = ["flags_of", "population_of", "track_of_description"]
+__all__ = ["flags_of", "population_of", "track_of_description", "with_modulus"]
+
+_SIGMAS_95 = 1.96
 
 Three = tuple[float, float, float]
 
@@ -47,3 +54,27 @@ def flags_of(description: StreamDescription) -> tuple[str, ...]:
     """Artefact flags; that of known objects tells their names."""
     named = "known_object:" + "+".join(description.known_objects)
     return tuple(named if flag == "known_object" else flag for flag in description.flags)
+
+
+def with_modulus(population: EntryPopulation, modulus: float, error: float, ridge: str) -> EntryPopulation:
+    """The population at the distance of a refined stream, where that says more than the members' colours.
+
+    The refinement fits the distance with everything else over a learned background. What stays uncertain
+    of a ridge however many stars there are (`RIDGE_ERROR`) is added to its error. It is taken where the
+    description leaves the distance open or has a wider 95 % range, unless its own is wider than a factor of
+    two.
+
+    Args:
+        population: by the description.
+        modulus, error: refined distance modulus and its standard error, mag; NaN: not known.
+        ridge: name of its ridge.
+    """
+    half = _SIGMAS_95 * float(np.hypot(error, RIDGE_ERROR))
+    known = population.distance_low > 0 and not population.distance_open
+    other = 5.0 * np.log10(population.distance_high / population.distance_low) if known else np.inf
+    if not np.isfinite(modulus + half) or 2.0 * half > min(WIDEST, other):
+        return population
+    middle, low, high = (float(10 ** (0.2 * m - 2.0)) for m in (modulus, modulus - half, modulus + half))
+    return replace(
+        population, distance=middle, distance_low=low, distance_high=high, distance_open=False, ridge=ridge
+    )

@@ -13,6 +13,8 @@ from astropy.table import Column, Table
 __all__ = [
     "CANDIDATE_COLUMNS",
     "CATALOG_SCHEMA",
+    "HYPOTHESIS_COLUMNS",
+    "LIKELIHOOD_STREAM_COLUMNS",
     "MEMBER_LIST_COLUMNS",
     "PATCH_MEMBER_COLUMNS",
     "PATCH_STREAM_COLUMNS",
@@ -210,3 +212,37 @@ PATCH_STREAM_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("pm_phi2_gradient", "real", "mas / (yr deg)", "pos.pm", "along the track"),
 )
 """One row for each candidate of one patch, before patches are joined."""
+
+LIKELIHOOD_STREAM_COLUMNS: tuple[ColumnSpec, ...] = (
+    *PATCH_STREAM_COLUMNS,
+    ColumnSpec("hypothesis", "integer", "", "meta.id.parent", "row in the table of hypotheses; -1: none"),
+    ColumnSpec("stars_error", "real", "", "stat.error", "standard error of stars"),
+    ColumnSpec("width_error", "real", "deg", "stat.error;phys.angSize", "standard error of width"),
+    ColumnSpec("modulus", "real", "mag", "phot.mag.distMod", "refined distance modulus; NaN without a ridge"),
+    ColumnSpec("modulus_error", "real", "mag", "stat.error;phot.mag.distMod", "its standard error"),
+    ColumnSpec("ridge", "text", "", "meta.note", "likeliest colour-magnitude ridge"),
+    ColumnSpec("log_likelihood_ratio", "real", "", "stat.likelihood", "ln of the fit over none"),
+    ColumnSpec("goodness", "real", "", "stat.fit.goodness", "p-value: the members look like the fit"),
+)
+"""The same for a candidate of the likelihood search, which knows more."""
+
+HYPOTHESIS_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("theta", "real", "rad", "pos.posAng", "of the line, patch's tangent plane"),
+    ColumnSpec("offset", "real", "deg", "pos", "of the line from the tangent point"),
+    ColumnSpec("width", "real", "deg", "phys.angSize", "Gaussian sigma across the line"),
+    ColumnSpec("along_low", "real", "deg", "pos", "first end of what holds its weight, along the line"),
+    ColumnSpec("along_high", "real", "deg", "pos", "last end"),
+    ColumnSpec("pm_phi1_cosphi2", "real", "mas / yr", "pos.pm", "next to the centre, patch's frame"),
+    ColumnSpec("pm_phi2", "real", "mas / yr", "pos.pm", "next to the centre, patch's frame"),
+    ColumnSpec("pm_phi1_cosphi2_gradient", "real", "mas / (yr deg)", "pos.pm", "along the line"),
+    ColumnSpec("pm_phi2_gradient", "real", "mas / (yr deg)", "pos.pm", "along the line"),
+    ColumnSpec("modulus", "real", "mag", "phot.mag.distMod", "distance modulus; NaN without a ridge"),
+    ColumnSpec("ridge", "text", "", "meta.note", "colour-magnitude ridge; empty without"),
+    ColumnSpec("significance", "real", "", "stat.snr", "local, sigma, before look-elsewhere"),
+    ColumnSpec("contrast", "real", "", "stat.value", "excess over its scatter: a plain figure"),
+    ColumnSpec("observed", "real", "", "stat.value", "sum of the weights along the line"),
+    ColumnSpec("expected", "real", "", "stat.value", "that the background gives"),
+    ColumnSpec("false_alarm_probability", "real", "", "stat.probability", "of one as good without streams"),
+    ColumnSpec("candidate", "integer", "", "meta.id", "row in the table of candidates; -1: not reported"),
+)
+"""Every distinct hypothesis of a patch that was looked at closely, reported or not."""

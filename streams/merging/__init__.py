@@ -12,6 +12,7 @@ from streams.merging.continuation import (
     Continuation,
     ContinuationRecipe,
     RankedPatch,
+    SearchedPatch,
     combined,
     continuation,
     continuations,
@@ -30,6 +31,7 @@ from streams.merging.records import (
 )
 from streams.merging.retrainings import mean_scores
 from streams.merging.tracks import CommonFrame, Polynomial, SkyStars, Track, fit_track
+from streams.merging.weighed import WeighedPatch
 
 __all__ = [
     "CommonFrame",
@@ -48,9 +50,11 @@ __all__ = [
     "Protocluster",
     "ProtostreamLog",
     "RankedPatch",
+    "SearchedPatch",
     "SharedStars",
     "SkyStars",
     "Track",
+    "WeighedPatch",
     "combined",
     "compare",
     "continuation",

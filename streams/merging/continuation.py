@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -24,6 +24,7 @@ __all__ = [
     "Continuation",
     "ContinuationRecipe",
     "RankedPatch",
+    "SearchedPatch",
     "combined",
     "continuation",
     "continuations",
@@ -55,6 +56,30 @@ class ContinuationRecipe:
     min_expected: float = 0.5
 
 
+@runtime_checkable
+class SearchedPatch(Protocol):
+    """What a continuation asks of a patch: its stars, and which of them look most like a stream's."""
+
+    @property
+    def geometry(self) -> PatchGeometry:
+        """The patch."""
+        ...
+
+    @property
+    def ra(self) -> Float[np.ndarray, " n"]:
+        """Of all its stars, deg."""
+        ...
+
+    @property
+    def dec(self) -> Float[np.ndarray, " n"]:
+        """Of all its stars, deg."""
+        ...
+
+    def region(self, motion: tuple[float, float]) -> Region | None:
+        """Stars about a proper motion (mas/yr, patch frame), the likeliest first, whatever their place."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class RankedPatch:
     """A patch as the line finder saw it.
@@ -69,6 +94,10 @@ class RankedPatch:
     ra: Float[np.ndarray, " n"]
     dec: Float[np.ndarray, " n"]
     regions: Sequence[Region]
+
+    def region(self, motion: tuple[float, float]) -> Region | None:
+        """The region whose centre is nearest to a proper motion, if its box holds it."""
+        return region_of_motion(self.regions, motion)
 
 
 @dataclass(frozen=True)
@@ -116,7 +145,7 @@ def continuations(
     members: SkyStars,
     home: PatchGeometry,
     geometries: Sequence[PatchGeometry],
-    load: Callable[[str], RankedPatch],
+    load: Callable[[str], SearchedPatch],
     recipe: ContinuationRecipe | None = None,
 ) -> tuple[Continuation, ...]:
     """Test the track of a detection in every other patch that it enters.
@@ -148,7 +177,7 @@ def continuations(
 
 def continuation(
     track: Track,
-    patch: RankedPatch,
+    patch: SearchedPatch,
     covered: Sequence[PatchGeometry],
     recipe: ContinuationRecipe | None = None,
 ) -> Continuation | None:
@@ -252,7 +281,7 @@ def _covered(ra: np.ndarray, dec: np.ndarray, covered: Sequence[PatchGeometry]) 
     return seen
 
 
-def _region(track: Track, strip: np.ndarray, patch: RankedPatch) -> Region | None:
+def _region(track: Track, strip: np.ndarray, patch: SearchedPatch) -> Region | None:
     """The region of the track's proper motion at the middle of the strip."""
     s = np.array([np.mean(track.frame.positions(strip)[0])])
     place = track.frame.vectors(s, track.offset.at(s)[0])
@@ -261,7 +290,7 @@ def _region(track: Track, strip: np.ndarray, patch: RankedPatch) -> Region | Non
     ra, dec = _angles(place)
     east, north = (axis[0] for axis in tangent_axes(ra, dec))
     motion = patch.geometry.frame.project_motions(ra[0], dec[0], moving @ east, moving @ north)
-    return region_of_motion(patch.regions, (float(motion[0]), float(motion[1])))
+    return patch.region((float(motion[0]), float(motion[1])))
 
 
 def _path(track: Track, recipe: ContinuationRecipe) -> tuple[np.ndarray, np.ndarray]:

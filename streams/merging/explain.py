@@ -18,7 +18,10 @@ SHOWN = 8
 
 
 def explain(
-    stream: JoinRecord, decisions: Sequence[MergeDecision], logs: Mapping[str, ProtostreamLog]
+    stream: JoinRecord,
+    decisions: Sequence[MergeDecision],
+    logs: Mapping[str, ProtostreamLog],
+    told: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """The history of a candidate: which regions, which protostreams, which patches, with every number.
 
@@ -26,18 +29,23 @@ def explain(
         stream: the candidate's record.
         decisions: all pairs that were compared across patches.
         logs: the log of each protostream by its label.
+        told: for protostreams of another search, which have no log, their history in sentences.
 
     Raises:
         MergingError: the log of a part is not there.
     """
-    missing = [label for label in stream.parts if label not in logs]
+    told = {} if told is None else told
+    missing = [label for label in stream.parts if label not in logs and label not in told]
     if missing:
         raise MergingError(f"no log of {missing}; there are logs of {sorted(logs)}: make the catalogue anew")
-    return "\n".join(_lines(stream, decisions, logs))
+    return "\n".join(_lines(stream, decisions, logs, told))
 
 
 def _lines(
-    stream: JoinRecord, decisions: Sequence[MergeDecision], logs: Mapping[str, ProtostreamLog]
+    stream: JoinRecord,
+    decisions: Sequence[MergeDecision],
+    logs: Mapping[str, ProtostreamLog],
+    told: Mapping[str, Sequence[str]],
 ) -> Iterator[str]:
     yield (
         f"{_count(len(stream.parts), 'protostream')} in {_count(len(set(stream.patches)), 'patch')}: "
@@ -47,7 +55,7 @@ def _lines(
     for label, patch, stars in zip(stream.parts, stream.patches, stream.stars, strict=True):
         best = ", the best" if label == stream.best else ""
         yield f"protostream {label} in patch {patch}: {stars:.1f} stars{best}"
-        yield from _protostream(logs[label])
+        yield from (f"  {line}" for line in told[label]) if label in told else _protostream(logs[label])
     yield from _decisions(stream, decisions)
     for test in stream.continuations:
         yield _continuation(test)
@@ -113,6 +121,8 @@ def _criterion(criterion: Criterion) -> str:
 
 def _region(component: str, box: tuple[tuple[float, float], tuple[float, float]]) -> str:
     (low1, high1), (low2, high2) = box
+    if component == "likelihood":
+        return f"stars about ({(low1 + high1) / 2:.2f}, {(low2 + high2) / 2:.2f}) mas/yr"
     return f"region [{low1:g}, {high1:g}) x [{low2:g}, {high2:g}) mas/yr of {component}"
 
 

@@ -22,6 +22,8 @@ from streams.merging.tracks import SkyStars
 
 __all__ = ["FoundStream", "JoinRecord", "JoinedStream", "join_streams"]
 
+_LISTS = ("parts", "patches", "stars", "searches")
+
 
 @dataclass(frozen=True, eq=False)
 class FoundStream:
@@ -34,6 +36,7 @@ class FoundStream:
         significance: local, of its best line, sigma.
         false_alarm_probability: that a stream-free patch shows a line as significant.
         log: how it came about.
+        search: "anomaly" or "likelihood".
     """
 
     label: str
@@ -42,6 +45,7 @@ class FoundStream:
     significance: float
     false_alarm_probability: float
     log: ProtostreamLog = field(default_factory=ProtostreamLog)
+    search: str = "anomaly"
 
     @property
     def line(self) -> LineFacts | None:
@@ -68,8 +72,10 @@ class JoinRecord:
         patches: their patches, in the same order.
         stars: expected members of each part.
         best: label of the part with the least false-alarm probability.
-        significance, false_alarm_probability: of the best part alone until `with_evidence`.
+        significance, false_alarm_probability: of the best part alone until `with_evidence`; the probability
+            times two where two searches found it (Bonferroni over two looks at one sky).
         continuations: tests of the best part's track in other patches.
+        searches: which search each part comes from.
     """
 
     parts: tuple[str, ...]
@@ -79,11 +85,12 @@ class JoinRecord:
     significance: float
     false_alarm_probability: float
     continuations: tuple[Continuation, ...] = ()
+    searches: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         own = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        lists = {name: list(own[name]) for name in ("parts", "patches", "stars")}
+        lists = {name: list(own[name]) for name in _LISTS}
         return {**own, **lists, "continuations": [test.to_dict() for test in self.continuations]}
 
     @classmethod
@@ -98,7 +105,7 @@ class JoinRecord:
                 f"a joined stream has the values {sorted(cls.__dataclass_fields__)}; the log has "
                 f"{sorted(values)}: it was written by another version; make the catalogue anew"
             )
-        lists = {name: tuple(values[name]) for name in ("parts", "patches", "stars")}
+        lists = {name: tuple(values[name]) for name in _LISTS}
         tests = tuple(Continuation.from_dict(test) for test in values["continuations"])
         return cls(**{**values, **lists, "continuations": tests})
 
@@ -109,7 +116,8 @@ class JoinedStream:
 
     Args:
         record: its parts and its evidence.
-        members: the stars of all parts, each once with its highest probability, in order of source_id.
+        members: the stars of all parts, each once with its highest probability, in order of source_id; where
+            both searches found it in a patch, those of the likelihood search, which knows the background.
         patch_of: for each star the patch in which it has that probability.
     """
 
@@ -121,6 +129,11 @@ class JoinedStream:
     def parts(self) -> tuple[str, ...]:
         """Labels of the protostreams."""
         return self.record.parts
+
+    @property
+    def searches(self) -> tuple[str, ...]:
+        """Searches that found it, each once."""
+        return tuple(sorted(set(self.record.searches)))
 
     @property
     def significance(self) -> float:
@@ -148,11 +161,11 @@ def join_streams(
 ) -> tuple[list[JoinedStream], list[MergeDecision]]:
     """Join the candidates of all patches that are one stream; least probable false alarm first.
 
-    Pairs of different patches within reach of each other are compared (`compare`), and the streams are the
-    connected components of the pairs that agree. One thing is not allowed: that a chain of agreements makes
-    one stream of two candidates that their own patch tells apart; the weakest link, the one with the smallest
-    share of common stars, is then refused, and says so. The order of `found` and of the members does not
-    matter.
+    Pairs of different patches, or of different searches of one patch, within reach of each other are compared
+    (`compare`), and the streams are the connected components of the pairs that agree. One thing is not
+    allowed: that a chain of agreements makes one stream of two candidates that their own patch tells apart;
+    the weakest link, the one with the smallest share of common stars, is then refused, and says so. The order
+    of `found` and of the members does not matter.
 
     Raises:
         MergingError: a label comes twice.
@@ -178,7 +191,7 @@ def _rank(stream: JoinedStream) -> tuple[float, float, str]:
 
 
 def _in_reach(found: list[FoundStream], recipe: JoinRecipe) -> list[tuple[FoundStream, FoundStream]]:
-    """Pairs of different patches near enough to be one stream: first patches, then stars."""
+    """Pairs of different patches or searches near enough to be one stream: first patches, then stars."""
     found = [stream for stream in found if stream.members.stars >= recipe.min_stars]
     if len(found) < 2:
         return []
@@ -187,7 +200,8 @@ def _in_reach(found: list[FoundStream], recipe: JoinRecipe) -> list[tuple[FoundS
     near = _near(unit_vectors(*np.array([patch.centre for patch in patches]).T), radius, recipe.max_gap)
     reach = np.array([stream.sky.reach_deg for stream in found])
     near &= _near(np.stack([stream.sky.centre for stream in found]), reach, recipe.max_gap)
-    names = np.array([patch.name for patch in patches])
+    # No patch's name has a blank.
+    names = np.array([f"{stream.geometry.name} {stream.search}" for stream in found])
     one, two = np.nonzero(np.triu(near & (names[:, None] != names), 1))
     return [(found[i], found[j]) for i, j in zip(one.tolist(), two.tolist(), strict=True)]
 
@@ -198,7 +212,9 @@ def _near(centres: np.ndarray, radius: np.ndarray, gap: float) -> np.ndarray:
 
 
 def _decision(one: FoundStream, two: FoundStream, recipe: JoinRecipe) -> MergeDecision:
-    shared = None if one.geometry.name == two.geometry.name else _shared(one, two)
+    # Candidates of one search of one patch share no star by construction.
+    same = (one.geometry.name, one.search) == (two.geometry.name, two.search)
+    shared = None if same else _shared(one, two)
     return compare((one.label, two.label), one.sky, two.sky, recipe, shared)
 
 
@@ -262,13 +278,22 @@ def _conflict(
 
 def _joined(parts: list[FoundStream]) -> JoinedStream:
     best = min(parts, key=lambda part: part.rank_key)
-    members = MemberStars.concatenate([part.members for part in parts])
+    fitted = [part for part in parts if not _superseded(part, parts)]
+    members = MemberStars.concatenate([part.members for part in fitted])
+    searches = tuple(part.search for part in parts)
     record = JoinRecord(
         tuple(part.label for part in parts), tuple(part.geometry.name for part in parts),
         tuple(part.members.stars for part in parts), best.label, best.significance,
-        best.false_alarm_probability,
+        min(1.0, best.false_alarm_probability * len(set(searches))), searches=searches,
     )  # fmt: skip
-    return JoinedStream(record, members, _patch_of(members.source_id, parts))
+    return JoinedStream(record, members, _patch_of(members.source_id, fitted))
+
+
+def _superseded(part: FoundStream, parts: list[FoundStream]) -> bool:
+    """The likelihood search has the same stream in the same patch, with members over a learned background."""
+    return part.search == "anomaly" and any(
+        other.search == "likelihood" and other.geometry.name == part.geometry.name for other in parts
+    )
 
 
 def _patch_of(ids: Int[np.ndarray, " n"], parts: list[FoundStream]) -> np.ndarray:

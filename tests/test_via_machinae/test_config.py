@@ -53,6 +53,23 @@ OTHER = {
     "lines": {"widths": [0.3], "ranks": [100], "angle_step": 3.0, "offset_step": 0.25, "cell": 0.2},
     "significance": {"null_skies": 50, "threshold": 0.05, "report_below": 0.2, "max_candidates": 5},
     "membership": {"half_box": 2.0, "threshold": 0.7},
+    "search": {
+        "ridges": ["one.iso.cmd", "two.ecsv"],
+        "moduli": [15.0],
+        "motion_limit": 8.0,
+        "motion_step": 0.4,
+        "spread": 0.2,
+        "widths": [0.5],
+        "angle_step": 5.0,
+        "offset_step": 0.2,
+        "gradients": [0.0],
+        "expected_stars": 60.0,
+        "clump": 0.7,
+        "null_skies": 20,
+        "relearn": 0,
+        "null_positions": "kept",
+        "background": {"epochs": 5},
+    },
 }
 # Sections that may be absent: one other valid value for every key, compared with the section's defaults.
 OPTIONAL = {
@@ -99,6 +116,8 @@ def test_hashes_change_with_what_results_depend_on(section, key, value):
     scoring = section in SCORING or (section, key) == ("run", "seed")
     assert (changed.hash() != Config().hash()) == ((section, key) != ("run", "workers"))
     assert (changed.scoring_hash() != Config().scoring_hash()) == scoring
+    model_free = section != "search" and (section, key) != ("run", "workers")
+    assert (changed.anomaly_hash() != Config().anomaly_hash()) == model_free
 
 
 @pytest.mark.parametrize(("section", "key", "value"), OPTIONAL_CHANGES)
@@ -137,10 +156,12 @@ def test_a_configuration_survives_json():
         ({"window": {"width": 6}}, "window", "windows"),
         ({"windows": {"widht": 6}}, "windows.widht", "windows.width"),
         ({"flow": {"epoch": 6}}, "flow.epoch", "flow.epochs"),
-        ({"null_skies": 50}, "null_skies", "significance.null_skies"),
+        ({"null_skies": 50}, "null_skies", "significance.null_skies' or 'search.null_skies"),
         ({"patches": [{**PATCH, "radus": 5}]}, "patches.0.radus", "patches.radius"),
         ({"tilling": {}}, "tilling", "tiling"),
         ({"tiling": {"min_abs": 20}}, "tiling.min_abs", "tiling.min_abs_b"),
+        ({"search": {"nul_skies": 5}}, "search.nul_skies", "search.null_skies"),
+        ({"search": {"background": {"epoch": 5}}}, "search.background.epoch", "search.background.epochs"),
         ({"masks": {"catalog": "none"}}, "masks.catalog", "masks.catalogue"),
         ({"patches": [PATCH, {**PATCH, "name": "b", "fram": "x"}]}, "patches.1.fram", "patches.frame"),
     ],
@@ -181,6 +202,11 @@ def test_a_key_like_no_other_lists_the_valid_ones():
         ({"tiling": {"fiducial": 15.0}}, "tiling", "fiducial radius must be smaller", ""),
         ({"tiling": {"centres": "hex"}}, "tiling.centres", "'rings' or 'healpix'", "'hex'"),
         ({"masks": {"min_radius": 3.0}}, "masks", "min_radius must not exceed max_radius", ""),
+        ({"search": {"ridges": "young"}}, "search.ridges", "'fine', 'none' or a list", "'young'"),
+        ({"search": {"ridges": []}}, "search.ridges", "empty list", "[]"),
+        ({"search": {"null_skies": 2}}, "search.null_skies", "5 skies or more", "2"),
+        ({"search": {"widths": [0.1]}}, "search", "must not exceed the narrowest", ""),
+        ({"search": {"background": {"epochs": 0}}}, "search.background.epochs", "greater than", "0"),
         ({"patches": [PATCH], "tiling": {}}, "configuration", "either patches or a tiling", ""),
         ({"patches": [PATCH, PATCH]}, "configuration", "patch names must differ", "north"),
     ],

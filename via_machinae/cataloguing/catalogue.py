@@ -1,9 +1,8 @@
-"""The catalogue of a run: all patches searched, joined, weighed, described and ranked."""
+"""The catalogue of a run: all that was found, joined, weighed, described and ranked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from sky_patches import CatalogStore
 from streams import (
     CatalogEntry,
     EntryEvidence,
+    EntryPopulation,
     JoinedStream,
     MergeDecision,
     StreamCatalog,
@@ -19,27 +19,38 @@ from streams import (
     false_discovery_rates,
     join_streams,
 )
-from streams.catalog import flags_of, population_of, ranked, track_of_description
+from streams.catalog import flags_of, population_of, ranked, track_of_description, with_modulus
 from streams.compact import CompactCatalog
 from via_machinae.cataloguing.evidence import with_evidence
 from via_machinae.cataloguing.explaining import forget_merging, write_merging
-from via_machinae.cataloguing.patch_search import PatchResult, search_patch
-from via_machinae.cataloguing.recipes import null_skies_of
+from via_machinae.cataloguing.findings import Findings, findings_of
 from via_machinae.config import Config
-from via_machinae.errors import RunError
 from via_machinae.run import Run
-from via_machinae.workers import completed, workers_of
 
 __all__ = ["make_catalog"]
 
+COMPACT_LENGTH = 6.0
+"""In Gaussian widths: what is shorter (a round cluster's is 3.3) is flagged."""
 
-def make_catalog(run: Run, config: Config, progress: Callable[[], None] | None = None) -> StreamCatalog:
-    """Find the candidates of every patch, join them across patches and write the catalogue of the run.
+
+def make_catalog(
+    run: Run,
+    config: Config,
+    progress: Callable[[], None] | None = None,
+    *,
+    search_scores: bool = True,
+) -> StreamCatalog:
+    """Join the candidates of all patches and searches of a run and write its catalogue.
+
+    It holds everything found so far: by anomaly scores, and by the likelihood search where that was done
+    (`via_machinae.searching`). A stream that both found is one entry. What lies in the run and was made with
+    other settings is left out, and `provenance["left_out"]` says so.
 
     Args:
-        run: a run with all its units scored.
+        run: a run with all its units scored, or searched by likelihood.
         config: its configuration; sections that scores do not depend on may differ from the run's own.
-        progress: called after each null sky of each patch.
+        progress: called after each null sky of each patch whose scores are searched.
+        search_scores: search the scores now where that was not done; false: take what lies there.
 
     Raises:
         RunError: units are missing, a file is damaged, or the scores are of other stars or settings.
@@ -47,81 +58,64 @@ def make_catalog(run: Run, config: Config, progress: Callable[[], None] | None =
     """
     store = CatalogStore.open(run.store)
     run.require(config, store.checksum())
-    missing = len(run.pending())
-    if missing:
-        raise RunError(
-            f"{run.path} has {missing} of {len(run.units)} windows still to score: "
-            f"run 'via-machinae scan --store {run.store} --run {run.path}' again to finish"
-        )
-    patches = _search_all(run, config, progress)
-    streams, decisions = _join(patches, run, config)
-    entries = ranked(_entries(streams, patches, run, config))
+    findings = findings_of(run, config, search_scores=search_scores, progress=progress)
+    streams, decisions = _join(findings, run, config)
+    entries = ranked(_entries(streams, findings, config))
     threshold = config.membership.threshold
-    catalog = StreamCatalog.of(entries, _provenance(run, config), member_threshold=threshold)
+    catalog = StreamCatalog.of(entries, _provenance(run, config, findings), member_threshold=threshold)
     # A log of another catalogue would be told as if it were this one's.
     forget_merging(run)
     catalog.write(run.path / "catalog")
-    _compact(patches, catalog.provenance).write(run.path / "catalog")
-    write_merging(run, catalog, [entry.label for entry in entries], streams, decisions, patches)
+    _compact(findings, catalog.provenance).write(run.path / "catalog")
+    write_merging(run, catalog, [entry.label for entry in entries], streams, decisions, findings)
     return catalog
 
 
-def _search_all(run: Run, config: Config, progress: Callable[[], None] | None) -> dict[str, PatchResult]:
-    """The result of each patch; several patches are searched side by side."""
-    names = [geometry.name for geometry in run.geometries]
-    search = partial(search_patch, run.path, config)
-    if len(names) == 1:
-        return {names[0]: search(names[0], progress)}
-    found = {}
-    for name, future in completed(search, names, workers_of(config)):
-        found[name] = future.result()
-        if progress is not None:
-            for _ in range(null_skies_of(config)):
-                progress()
-    return {name: found[name] for name in names}
-
-
-def _compact(patches: dict[str, PatchResult], provenance: Mapping[str, Any]) -> CompactCatalog:
-    """The second catalogue: clusters and dwarf galaxies of all patches."""
+def _compact(findings: Findings, provenance: Mapping[str, Any]) -> CompactCatalog:
+    """The second catalogue: clusters and dwarf galaxies of all patches whose scores were searched."""
     return CompactCatalog.merge(
-        [(patch.objects, patch.object_members) for patch in patches.values()], provenance
+        [(patch.objects, patch.object_members) for patch in findings.anomaly.values()], provenance
     )
 
 
-def _join(
-    patches: dict[str, PatchResult], run: Run, config: Config
-) -> tuple[list[JoinedStream], list[MergeDecision]]:
-    found = [stream for patch in patches.values() for stream in patch.found()]
+def _join(findings: Findings, run: Run, config: Config) -> tuple[list[JoinedStream], list[MergeDecision]]:
+    found = findings.found()
     streams, decisions = join_streams(found)
-    geometries = {name: patch.geometry for name, patch in patches.items()}
-    return with_evidence(streams, found, geometries, run, config), decisions
+    return with_evidence(streams, found, findings, run, config), decisions
 
 
-def _entries(
-    streams: list[JoinedStream], patches: dict[str, PatchResult], run: Run, config: Config
-) -> list[CatalogEntry]:
-    """One entry per candidate; the false-discovery rate counts all patches that were searched."""
+def _entries(streams: list[JoinedStream], findings: Findings, config: Config) -> list[CatalogEntry]:
+    """One entry per candidate; the false-discovery rate counts each patch once for each search of it."""
     probabilities = np.array([stream.false_alarm_probability for stream in streams], dtype=float)
-    rates = false_discovery_rates(probabilities, len(patches))
+    rates = false_discovery_rates(probabilities, len(findings.patches)) if streams else []
     return [
-        _entry(stream, float(rate), patches, run, config) for stream, rate in zip(streams, rates, strict=True)
+        _entry(stream, float(rate), findings, config) for stream, rate in zip(streams, rates, strict=True)
     ]
 
 
-def _entry(
-    stream: JoinedStream, rate: float, patches: dict[str, PatchResult], run: Run, config: Config
-) -> CatalogEntry:
+def _entry(stream: JoinedStream, rate: float, findings: Findings, config: Config) -> CatalogEntry:
     names = sorted(set(stream.record.patches), key=lambda name: name != _patch_of(stream))
     description = describe(
         stream.members,
-        geometries=[patches[name].geometry for name in names],
+        geometries=[findings.geometry(name) for name in names],
         limits=config.cuts.magnitude,
     )
+    population = _population(population_of(description), stream, findings)
+    flags = [flag for flag in flags_of(description) if flag != "distance_open" or population.distance_open]
     return CatalogEntry(
-        stream.record.best, tuple(names), _evidence(stream, rate, patches, config),
-        track_of_description(description), population_of(description), stream.members, stream.patch_of,
-        flags_of(description),
+        stream.record.best, tuple(names), _evidence(stream, rate, findings, config),
+        track_of_description(description), population, stream.members, stream.patch_of, tuple(flags),
     )  # fmt: skip
+
+
+def _population(described: EntryPopulation, stream: JoinedStream, findings: Findings) -> EntryPopulation:
+    """With the best refined distance of its parts, where the likelihood search knows one."""
+    rows = [findings.row(part) for part in stream.parts if findings.search(part) == "likelihood"]
+    known = [row for row in rows if np.isfinite(row["modulus_error"])]
+    if not known:
+        return described
+    best = min(known, key=lambda row: float(row["modulus_error"]))
+    return with_modulus(described, float(best["modulus"]), float(best["modulus_error"]), str(best["ridge"]))
 
 
 def _patch_of(stream: JoinedStream) -> str:
@@ -129,11 +123,10 @@ def _patch_of(stream: JoinedStream) -> str:
     return stream.record.patches[stream.record.parts.index(stream.record.best)]
 
 
-def _evidence(
-    stream: JoinedStream, rate: float, patches: dict[str, PatchResult], config: Config
-) -> EntryEvidence:
-    rows = [_row(patches, part) for part in stream.parts]
-    best = _row(patches, stream.record.best)
+def _evidence(stream: JoinedStream, rate: float, findings: Findings, config: Config) -> EntryEvidence:
+    best = findings.row(stream.record.best)
+    # Regions of interest are those of the search in anomaly scores.
+    rows = [findings.row(part) for part in stream.parts if findings.search(part) == "anomaly"]
     return EntryEvidence(
         stream.significance,
         stream.false_alarm_probability,
@@ -146,15 +139,11 @@ def _evidence(
         line_expected=float(best["line_expected"]),
         regions=sum(int(row["regions"]) for row in rows),
         components=tuple(sorted({name for row in rows for name in str(row["components"]).split()})),
+        search=stream.searches,
     )
 
 
-def _row(patches: dict[str, PatchResult], label: str) -> Any:
-    patch, number = label.rsplit("/", 1)
-    return patches[patch].streams[int(number)]
-
-
-def _provenance(run: Run, config: Config) -> dict[str, Any]:
+def _provenance(run: Run, config: Config, findings: Findings) -> dict[str, Any]:
     kept = (
         "version",
         "created",
@@ -167,6 +156,8 @@ def _provenance(run: Run, config: Config) -> dict[str, Any]:
     )
     return {
         **{key: run.manifest[key] for key in kept},
+        "searched": {"anomaly": sorted(findings.anomaly), "likelihood": sorted(findings.likelihood)},
+        "left_out": list(findings.left_out),
         "config": config.model_dump(mode="json"),
         "config_hash": config.hash(),
     }

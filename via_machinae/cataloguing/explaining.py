@@ -11,7 +11,7 @@ from via_machinae.errors import RunError
 from via_machinae.run import Run, write_json
 
 if TYPE_CHECKING:
-    from via_machinae.cataloguing.patch_search import PatchResult
+    from via_machinae.cataloguing.findings import Findings
 
 __all__ = ["explain_candidate", "forget_merging", "write_merging"]
 
@@ -24,7 +24,7 @@ def write_merging(
     labels: list[str],
     streams: list[JoinedStream],
     decisions: list[MergeDecision],
-    patches: dict[str, PatchResult],
+    findings: Findings,
 ) -> None:
     """Keep what was joined and what was not, and why, beside the catalogue.
 
@@ -34,7 +34,7 @@ def write_merging(
         labels: for each of its candidates the label of its best part.
         streams: all joined candidates.
         decisions: on every pair that was compared.
-        patches: what each patch holds.
+        findings: what each patch holds.
     """
     by_label = {stream.record.best: stream.record for stream in streams}
     values: dict[str, Any] = {
@@ -46,8 +46,13 @@ def write_merging(
         "decisions": [decision.to_dict() for decision in decisions],
         "logs": {
             patch.label(number): log.to_dict()
-            for patch in patches.values()
+            for patch in findings.anomaly.values()
             for number, log in enumerate(patch.logs)
+        },
+        "told": {
+            patch.label(number): list(lines)
+            for patch in findings.likelihood.values()
+            for number, lines in enumerate(patch.told)
         },
     }
     write_json(run.path / "catalog" / _FILE, values)
@@ -74,7 +79,7 @@ def explain_candidate(run: Run, name: str) -> str:
         record = JoinRecord.from_dict(values["candidates"][name])
         decisions = [MergeDecision.from_dict(decision) for decision in values["decisions"]]
         logs = {label: ProtostreamLog.from_dict(log) for label, log in dict(values["logs"]).items()}
-        return explain(record, decisions, logs)
+        return explain(record, decisions, logs, dict(values["told"]))
     except (OSError, ValueError, LookupError, TypeError, StreamsError) as error:
         raise RunError(
             f"{path} cannot be read ({error}): make the catalogue anew with "

@@ -24,7 +24,7 @@ from via_machinae.patch_stars import PatchStars, load_patch
 from via_machinae.run import Run, atomic_path, write_json
 from via_machinae.version import __version__
 
-__all__ = ["PatchResult", "geometry_of", "search_patch", "searched_geometry"]
+__all__ = ["PatchResult", "kept_patch", "search_patch", "searched_geometry"]
 
 _TABLES = ("streams", "members", "objects", "object_members")
 
@@ -49,6 +49,8 @@ class PatchResult:
     object_members: Table
     logs: tuple[ProtostreamLog, ...]
 
+    search = "anomaly"
+
     def label(self, row: int) -> str:
         """Name of a candidate before it has a rank."""
         return f"{self.geometry.name}/{row}"
@@ -63,11 +65,6 @@ class PatchResult:
             )
             for number, row in enumerate(self.streams)
         ]  # fmt: skip
-
-
-def geometry_of(run: Run, name: str) -> PatchGeometry:
-    """A patch of the run by its name."""
-    return next(geometry for geometry in run.geometries if geometry.name == name)
 
 
 def searched_geometry(run: Run, name: str) -> PatchGeometry:
@@ -98,19 +95,32 @@ def search_patch(
         progress: called after each null sky.
     """
     run = Run.open(run_path)
-    geometry = geometry_of(run, name)
-    patch = load_patch(CatalogStore.open(run.store), geometry, run.config)
-    windows = run.scores(name, patch.source_id)
-    others = run.retrained_scores(name, patch.source_id)
+    patch, trainings = _scored(run, name)
     folder = run.path / "catalog" / "patches" / name
-    key = _key(config, patch, [windows, *others])
+    key = _key(config, patch, trainings)
     kept = _kept(folder, key)
     if kept is not None:
         _tell(config, progress)
         return kept
-    result = _search(config, patch, [windows, *others], progress)
+    result = _search(config, patch, trainings, progress)
     _keep(result, folder, key)
     return result
+
+
+def kept_patch(run: Run, config: Config, name: str) -> PatchResult | None:
+    """Candidates of a patch that was searched before, with the same configuration and scores.
+
+    Raises:
+        RunError: scores are damaged or missing.
+    """
+    patch, trainings = _scored(run, name)
+    return _kept(run.path / "catalog" / "patches" / name, _key(config, patch, trainings))
+
+
+def _scored(run: Run, name: str) -> tuple[PatchStars, list[list[WindowScores]]]:
+    """The stars of a patch and all their scores."""
+    patch = load_patch(CatalogStore.open(run.store), run.geometry(name), run.config)
+    return patch, [run.scores(name, patch.source_id), *run.retrained_scores(name, patch.source_id)]
 
 
 def _search(
@@ -141,7 +151,7 @@ def _tell(config: Config, progress: Callable[[], None] | None) -> None:
 
 def _key(config: Config, patch: PatchStars, trainings: list[list[WindowScores]]) -> str:
     """What a search depends on: version, configuration, stars and scores."""
-    digest = hashlib.sha256(f"{__version__} {CATALOG_SCHEMA} {config.hash()}".encode())
+    digest = hashlib.sha256(f"{__version__} {CATALOG_SCHEMA} {config.anomaly_hash()}".encode())
     digest.update(patch.source_id.tobytes())
     for windows in trainings:
         for window in windows:

@@ -10,6 +10,7 @@ from via_machinae.config_sections.finding import (
     RegionsConfig,
     SignificanceConfig,
 )
+from via_machinae.config_sections.likelihood import BackgroundConfig, SearchConfig
 from via_machinae.config_sections.scores import DetectorConfig, FlowConfig, WindowsConfig
 from via_machinae.config_sections.sky import (
     CutsConfig,
@@ -21,6 +22,7 @@ from via_machinae.config_sections.sky import (
 )
 
 __all__ = [
+    "BackgroundConfig",
     "CompactConfig",
     "CutsConfig",
     "DetectorConfig",
@@ -32,6 +34,7 @@ __all__ = [
     "PatchConfig",
     "RegionsConfig",
     "RunConfig",
+    "SearchConfig",
     "Section",
     "SignificanceConfig",
     "TilingConfig",
