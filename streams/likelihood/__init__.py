@@ -8,18 +8,31 @@ from __future__ import annotations
 
 from streams.likelihood.chance import PeakLaw
 from streams.likelihood.errors import LikelihoodError
+from streams.likelihood.goodness import GoodnessOfFit, goodness_of_fit
 from streams.likelihood.hypotheses import Hypothesis, SearchRecipe, StreamRidge
+from streams.likelihood.refinement import RefinedStream, refine
+from streams.likelihood.refinement_recipe import RefinementError, RefinementRecipe, RefinementStart
 from streams.likelihood.search import SearchResult, search
 from streams.likelihood.significance import cumulant_significance, saddlepoint_significance
+from streams.likelihood.two_streams import SplitResult, split
 
 __all__ = [
+    "GoodnessOfFit",
     "Hypothesis",
     "LikelihoodError",
     "PeakLaw",
+    "RefinedStream",
+    "RefinementError",
+    "RefinementRecipe",
+    "RefinementStart",
     "SearchRecipe",
     "SearchResult",
+    "SplitResult",
     "StreamRidge",
     "cumulant_significance",
+    "goodness_of_fit",
+    "refine",
     "saddlepoint_significance",
     "search",
+    "split",
 ]

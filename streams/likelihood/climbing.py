@@ -29,6 +29,8 @@ _HALVINGS, _EVALUATIONS = 2, 120
 _FIRST_LOOK, _SHARE_KEPT = 20, 4
 _STRONG = 7.0
 """Sigma on the grid from which a hypothesis is a stream, or the shadow of one."""
+_WEAK = 4.0
+"""Sigma below which an improved hypothesis is neither."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ class Climber:
                 break
             near = self._climbed(top, left, True, 0, _FIRST_LOOK)
             strong = self._climbed(near, left, False, _HALVINGS, _EVALUATIONS)
+            if strong.significance < _WEAK:
+                # Nothing is there for a sharp eye: it would be the strongest for ever.
+                begun = [one for one in begun if one.start is not top.start]
+                continue
             found.append((strong, left))
             left = left * (1.0 - sight.membership(strong, clump_of(sight, strong, left)))
             begun = self._each(begun, left, True, 0, 0)

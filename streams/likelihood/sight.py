@@ -219,7 +219,7 @@ class PatchSight:
 
     def null(self, line: FreeLine) -> tuple[Float[np.ndarray, "n places"], Float[np.ndarray, "n places"]]:
         """Weights of all stars in each piece and bin of the line, and the chance that they fall there."""
-        from streams.likelihood.climbing_kernels import line_shares, profile
+        from streams.likelihood.climbing_kernels import BINS, line_shares, profile
 
         cells, grid = self.cells_within(line, 3.0 * line.sigma), self.grid
         share = line_shares(
@@ -227,10 +227,13 @@ class PatchSight:
             line.sigma, grid.recipe.along_step, grid.pieces,
         )  # fmt: skip
         used, near = np.flatnonzero(share.sum(axis=1) > 0), self.near(line, 0.0)
-        ratio = np.stack([self.log_ratio(line, float(grid.along[s]), near) for s in used], axis=1)
-        near = near[ratio.max(axis=1) > np.log(_LEAST * line.sigma)]
-        ratio = np.stack([self.log_ratio(line, float(grid.along[s]), near) for s in used], axis=1)
-        table = np.logaddexp(0.0, ratio[:, :, None] + np.log(profile(line.sigma))).reshape(len(near), -1)
+        ratio = np.empty((len(used), len(near)))
+        for row, piece in zip(ratio, used, strict=True):
+            row[:] = self.log_ratio(line, float(grid.along[piece]), near)
+        heavy = ratio.max(axis=0, initial=-np.inf) > np.log(_LEAST * line.sigma)
+        near, ratio = near[heavy], ratio.T[heavy]
+        table = np.logaddexp(0.0, ratio[:, :, None] + np.log(profile(line.sigma)))
+        table = table.reshape(len(near), len(used) * BINS)
         return table, np.broadcast_to(share[used].reshape(-1), table.shape)
 
     def membership(

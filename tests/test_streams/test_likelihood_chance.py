@@ -9,7 +9,8 @@ from scipy.stats import kstest, norm
 
 from streams.likelihood import LikelihoodError, PeakLaw
 
-TRUE = PeakLaw(0.8)
+TRUE = PeakLaw(60.0)
+"""As many as a patch of 10^5 stars has."""
 _GRID = np.linspace(4.0, 12.0, 4001)
 _ABOVE = np.array([TRUE.expected(z) for z in _GRID])
 

@@ -45,7 +45,7 @@ def _sums(sight, h, left):
         square = sum(
             (sight.stars[:, 2 + k] - h[2 + k] - s * h[4 + k]) ** 2 / sight.stars[:, 4 + k] for k in (0, 1)
         )
-        return np.exp(sight.amplitude[:, 0] - 0.5 * square)
+        return np.exp(sight.amplitude[:, 0] + sight.stars[:, 6] - 0.5 * square)
 
     along, bins = placed(sight.cells)
     piece = np.floor(along / RECIPE.along_step + 0.5).astype(int)
