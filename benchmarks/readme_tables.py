@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from _dm_tables import DARK_MATTER_TABLES
+from _likelihood_more_tables import LIKELIHOOD_MORE_TABLES
+from _likelihood_tables import LIKELIHOOD_TABLES
 from _markdown import Record, made, table
 from _search_tables import SEARCH_TABLES
 
@@ -163,6 +165,8 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "bump_hunt": _bumps,
     "windows_together": _windows,
     **SEARCH_TABLES,
+    **LIKELIHOOD_TABLES,
+    **LIKELIHOOD_MORE_TABLES,
     **DARK_MATTER_TABLES,
 }
 
@@ -171,12 +175,15 @@ DOCUMENTS: dict[str, tuple[str, ...]] = {
         "weak_form_accuracy",
         "gd1",
         "mock_sky",
+        "likelihood",
         "demo_sky",
         "flow_speed",
         "positions_in_score",
         "store",
     ),
     "docs/streams.md": (
+        "likelihood_null",
+        "likelihood_gd1",
         "null_patches",
         "gd1_shuffled",
         "gd1_contrast",
