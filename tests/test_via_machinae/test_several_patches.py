@@ -128,7 +128,7 @@ def test_neither_the_order_of_the_rows_nor_that_of_the_work_changes_anything(
 ):
     """Stars in another order, and patches one after the other instead of side by side."""
     run = make_run(tmp_path, joined.sky.shuffled(5), joined.config)
-    monkeypatch.setattr("via_machinae.cataloguing.catalogue.completed", _one_after_the_other)
+    monkeypatch.setattr("via_machinae.cataloguing.findings.completed", _one_after_the_other)
     assert differences(joined.catalog, make_catalog(run, joined.config)) == []
     first, second = (CompactCatalog.read(one.path / "catalog") for one in (joined.run, run))
     for part in ("objects", "members"):
@@ -150,7 +150,7 @@ def test_an_interruption_between_patches_keeps_those_that_are_done(
             raise KeyboardInterrupt
         return search_patch(path, config, name)
 
-    monkeypatch.setattr("via_machinae.cataloguing.catalogue.completed", _one_after_the_other)
+    monkeypatch.setattr("via_machinae.cataloguing.findings.completed", _one_after_the_other)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("via_machinae.cataloguing.catalogue.search_patch", interrupted)
         make_catalog(joined_copy, joined.config)
@@ -170,7 +170,7 @@ def _one_after_the_other(function, jobs, _workers):
 
 def test_without_the_compact_search_the_cluster_makes_a_line(joined, joined_copy, monkeypatch):
     """The control of what masking is for; and the second catalogue is there, but empty."""
-    monkeypatch.setattr("via_machinae.cataloguing.catalogue.completed", _one_after_the_other)
+    monkeypatch.setattr("via_machinae.cataloguing.findings.completed", _one_after_the_other)
     catalog = make_catalog(joined_copy, two_patches(compact={"enabled": False}))
     assert len(Table.read(joined_copy.path / "catalog" / "compact.ecsv")) == 0
     passing = [str(row["name"]) for row in catalog.candidates if row["passes"]]
