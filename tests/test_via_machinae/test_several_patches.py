@@ -152,7 +152,7 @@ def test_an_interruption_between_patches_keeps_those_that_are_done(
 
     monkeypatch.setattr("via_machinae.cataloguing.findings.completed", _one_after_the_other)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("via_machinae.cataloguing.catalogue.search_patch", interrupted)
+        patched.setattr("via_machinae.cataloguing.findings.search_patch", interrupted)
         make_catalog(joined_copy, joined.config)
     assert _touched(joined_copy) == before
     assert not (joined_copy.path / "catalog" / "candidates.ecsv").exists()
