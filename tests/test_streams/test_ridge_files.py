@@ -52,9 +52,10 @@ def test_parsec_gives_back_colours_and_its_own_count_of_stars(tmp_path):
     ],
 )
 def test_parsec_bands_are_found_by_name_and_bp_for_faint_stars_is_taken(tmp_path, bands):
-    _is_the_ridge(
-        *read_isochrones(_written(tmp_path / "iso.dat", parsec_text(points_of(RIDGE), bands=bands)))
-    )
+    path = _written(tmp_path / "iso.dat", parsec_text(points_of(RIDGE), bands=bands))
+    (found,) = read_isochrones(path)
+    assert found.name == "PARSEC [M/H] = -1.50, 12.6 Gyr"
+    _is_the_ridge(found)
 
 
 def test_the_older_layout_of_parsec_is_read(tmp_path):
