@@ -15,6 +15,16 @@ __all__ = ["count_entries", "fill_entries", "fill_histogram", "stack_gradients"]
 
 @njit(cache=True, nogil=True)
 @no_type_check
+def _cells_within(centre, square, low, step, side):
+    """Numbers of the first grid point within sqrt(square) of a value, and of the one after the last."""
+    reach = np.sqrt(square)
+    first = max(int(np.ceil((centre - reach - low) / step)), 0)
+    last = min(int(np.floor((centre + reach - low) / step)), side - 1)
+    return first, last + 1
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
 def count_entries(
     motion: Float[np.ndarray, "n 2"],
     variance: Float[np.ndarray, "n 2"],
@@ -31,17 +41,13 @@ def count_entries(
         room = 2.0 * (amplitude[i] - floor)
         if room <= 0.0:
             continue
-        reach = np.sqrt(room * variance[i, 0])
-        first = max(int(np.ceil((motion[i, 0] - reach - low) / step)), 0)
-        last = min(int(np.floor((motion[i, 0] + reach - low) / step)), side - 1)
-        for j in range(first, last + 1):
+        first, last = _cells_within(motion[i, 0], room * variance[i, 0], low, step, side)
+        for j in range(first, last):
             left = room - (motion[i, 0] - low - j * step) ** 2 / variance[i, 0]
             if left <= 0.0:
                 continue
-            across = np.sqrt(left * variance[i, 1])
-            begin = max(int(np.ceil((motion[i, 1] - across - low) / step)), 0)
-            end = min(int(np.floor((motion[i, 1] + across - low) / step)), side - 1)
-            for k in range(begin, end + 1):
+            begin, end = _cells_within(motion[i, 1], left * variance[i, 1], low, step, side)
+            for k in range(begin, end):
                 counts[j * side + k] += 1
 
 
@@ -71,18 +77,14 @@ def fill_entries(
         room = 2.0 * (amplitude[i] - floor)
         if room <= 0.0:
             continue
-        reach = np.sqrt(room * variance[i, 0])
-        first = max(int(np.ceil((motion[i, 0] - reach - low) / step)), 0)
-        last = min(int(np.floor((motion[i, 0] + reach - low) / step)), side - 1)
-        for j in range(first, last + 1):
+        first, last = _cells_within(motion[i, 0], room * variance[i, 0], low, step, side)
+        for j in range(first, last):
             part = (motion[i, 0] - low - j * step) ** 2 / variance[i, 0]
             left = room - part
             if left <= 0.0:
                 continue
-            across = np.sqrt(left * variance[i, 1])
-            begin = max(int(np.ceil((motion[i, 1] - across - low) / step)), 0)
-            end = min(int(np.floor((motion[i, 1] + across - low) / step)), side - 1)
-            for k in range(begin, end + 1):
+            begin, end = _cells_within(motion[i, 1], left * variance[i, 1], low, step, side)
+            for k in range(begin, end):
                 square = part + (motion[i, 1] - low - k * step) ** 2 / variance[i, 1]
                 value = np.log1p(np.exp(amplitude[i] - 0.5 * square))
                 cell = j * side + k
