@@ -42,8 +42,9 @@ class SearchRecipe:
     """Which streams are looked for; every value may be changed.
 
     Args:
-        motion_limit: proper motions of a stream's middle from -limit to limit in both components, mas/yr.
-            15 holds GD-1 (13.7 mas/yr at 7.6 kpc), the fastest of the known halo streams.
+        motion_limit: largest total proper motion of a stream's middle, mas/yr; less at distances where
+            `fastest` allows less. 15 holds GD-1 (13.7 mas/yr at 7.6 kpc), the fastest of the known halo
+            streams.
         motion_step: mas/yr. With `spread` a stream between four cells loses a fifth of its significance at
             most where Gaia's errors are small, and nothing at G = 20.
         spread: intrinsic dispersion of a stream in each component, mas/yr; also stands for the step.
