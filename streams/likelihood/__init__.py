@@ -13,7 +13,7 @@ from streams.likelihood.hypotheses import Hypothesis, SearchRecipe, StreamRidge
 from streams.likelihood.refinement import RefinedStream, refine
 from streams.likelihood.refinement_recipe import RefinementError, RefinementRecipe, RefinementStart
 from streams.likelihood.search import SearchResult, search
-from streams.likelihood.significance import cumulant_significance, saddlepoint_significance
+from streams.likelihood.significance import saddlepoint_significance
 from streams.likelihood.two_streams import SplitResult, split
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "SearchResult",
     "SplitResult",
     "StreamRidge",
-    "cumulant_significance",
     "goodness_of_fit",
     "refine",
     "saddlepoint_significance",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from streams.cells import FootprintCells
 from streams.likelihood.errors import LikelihoodError
@@ -128,13 +128,6 @@ class StarWeights:
     motion: Float[np.ndarray, "k 2"]
     variance: Float[np.ndarray, "k 2"]
     amplitude: Float[np.ndarray, " k"]
-
-    def at(
-        self, motion: Float[np.ndarray, "*any 2"], which: Int[np.ndarray, " j"] | Bool[np.ndarray, " k"]
-    ) -> Float[np.ndarray, " j"]:
-        """Weights of some of the stars at a stream's proper motion (one, or one for each)."""
-        square = (self.motion[which] - motion) ** 2 / self.variance[which]
-        return np.logaddexp(0.0, self.amplitude[which] - 0.5 * square.sum(axis=-1))
 
 
 def star_weights(

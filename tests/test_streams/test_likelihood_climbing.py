@@ -7,10 +7,11 @@ from functools import cache
 
 import numpy as np
 import pytest
+from likelihood_formulas import cumulant_significance
 from likelihood_skies import RECIPE, Planted, likelihood_sky, sight_of, small_cells
 from scipy.stats import norm
 
-from streams.likelihood import cumulant_significance, search
+from streams.likelihood import search
 from streams.likelihood.climbing import Climber
 from streams.likelihood.climbing_kernels import BINS, LineSurroundings, climb, evaluate
 from streams.likelihood.sight import GridHypothesis, PatchSight

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from likelihood_formulas import cumulant_significance
 from scipy.stats import binom, kstest, norm
 
-from streams.likelihood import cumulant_significance, saddlepoint_significance
+from streams.likelihood import saddlepoint_significance
 
 HEAVY = np.sort(np.random.default_rng(7).pareto(1.5, 400) + 0.05)[:, None].clip(max=4.0)
 SHARE = np.full_like(HEAVY, 0.03)

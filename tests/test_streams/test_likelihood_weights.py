@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from likelihood_formulas import weights_at
 from likelihood_skies import RECIPE, background_density, likelihood_sky, small_cells
 from scipy.stats import norm
 
@@ -24,9 +25,8 @@ def _features(stars, log_background, recipe=RECIPE, photometric=False):
 
 def _ratio(weights, stars, motion, recipe, length, surface):
     """r_i: the weight undone of its logarithm and of the stream's density over the stars'."""
-    every = np.arange(len(weights.index))
     density = recipe.expected_stars / (recipe.expected_width * length)
-    return np.expm1(weights.at(motion, every)) * surface[weights.index] / density
+    return np.expm1(weights_at(weights, motion)) * surface[weights.index] / density
 
 
 def _with_photometry(sky, seed):
@@ -67,13 +67,13 @@ def test_a_weight_is_the_logarithm_of_one_plus_stream_over_background():
     sky = likelihood_sky(4, 300)
     features = _features(sky.stars, sky.log_background)
     weights = star_weights(features, replace(RECIPE, least_weight=1e-12), None, np.nan, 10.0)
-    at, every = np.array([1.0, -1.0]), np.arange(len(weights.index))
+    at = np.array([1.0, -1.0])
     rows = features.rows[weights.index]
     sigma = np.hypot(sky.stars.proper_motion_error[rows], RECIPE.spread)
     stream = norm.pdf(sky.stars.proper_motion[rows], at, sigma).prod(axis=1)
     density = RECIPE.expected_stars / (RECIPE.expected_width * 10.0) / features.surface[weights.index]
     wanted = np.log1p(density * stream / np.exp(sky.log_background[rows]))
-    assert np.allclose(weights.at(at, every), wanted, rtol=1e-9)
+    assert np.allclose(weights_at(weights, at), wanted, rtol=1e-9)
 
 
 def test_stars_without_a_measurement_or_a_background_are_left_out():
