@@ -18,7 +18,8 @@ from sky_patches.mock import MockSky
 from streams import StreamStars
 from streams.injection import ModelStream, Place, SurveyStars
 from streams.likelihood import SearchRecipe
-from streams.likelihood.finder import LikelihoodFound, LikelihoodSearch
+from streams.likelihood.candidates import LikelihoodFound
+from streams.likelihood.finder import LikelihoodSearch
 from streams.ridges import Ridge
 from via_machinae import Config
 from via_machinae.background import BackgroundRecipe, PatchBackground, fit_stars
@@ -43,8 +44,7 @@ CENTRE = SkyCoord(l=202.0 * u.deg, b=50.0 * u.deg, frame="galactic")
 RADIUS = 10.0
 """Of a patch, deg."""
 MOTION_LIMIT = 11.0
-"""Streams are put at proper motions within it, mas/yr: a line of 20 deg with gradients then stays within the
-12 mas/yr of the search."""
+"""Streams are put at proper motions within it in each component, mas/yr; the search reaches 15."""
 QUICK_SEARCH = SearchRecipe(
     motion_limit=12.0, motion_step=1.0, spread=0.5, moduli=(15.0,), angle_step=6.0, widths=(1.0,),
     gradients=(0.0,),

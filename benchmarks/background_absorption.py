@@ -38,7 +38,8 @@ from likelihood import STREAM, ridges_of
 from reporting import Cell, arguments, report
 
 from streams.likelihood import SearchRecipe
-from streams.likelihood.finder import LikelihoodFound, LikelihoodSearch
+from streams.likelihood.candidates import LikelihoodFound
+from streams.likelihood.finder import LikelihoodSearch
 from via_machinae.background import BackgroundRecipe, PatchBackground, fit_stars, relearned
 
 __all__ = ["main", "sky_rows"]

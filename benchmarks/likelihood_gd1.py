@@ -44,7 +44,8 @@ from reporting import Cell, arguments, report
 
 from sky_patches import CatalogStore
 from streams.likelihood import Hypothesis, SearchRecipe
-from streams.likelihood.finder import LikelihoodCandidate, LikelihoodFound, LikelihoodSearch
+from streams.likelihood.candidates import LikelihoodCandidate, LikelihoodFound
+from streams.likelihood.finder import LikelihoodSearch
 from via_machinae import load_config
 from via_machinae.background import BackgroundRecipe, PatchBackground, fit_background, relearned
 from via_machinae.patch_stars import PatchStars, geometries, load_patch

@@ -6,74 +6,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from sky_patches import Footprint
-from streams.candidates import Candidate, LineDetection
 from streams.cells import FootprintCells
+from streams.likelihood.candidates import (
+    LikelihoodCandidate,
+    LikelihoodFound,
+    candidate_of,
+    line_of,
+    members_of,
+)
 from streams.likelihood.chance import PeakLaw
-from streams.likelihood.goodness import GoodnessOfFit, goodness_of_fit
 from streams.likelihood.hypotheses import Hypothesis, SearchRecipe
-from streams.likelihood.refinement import RefinedStream, refine_in
+from streams.likelihood.refinement import refine_in
 from streams.likelihood.refinement_component import index
 from streams.likelihood.refinement_fit import turned
 from streams.likelihood.refinement_recipe import RefinementError, RefinementRecipe, RefinementStart
 from streams.likelihood.refinement_sky import RefinementSky
-from streams.likelihood.search import SearchResult, search
-from streams.merging.records import Protocluster, ProtostreamLog
-from streams.regions import Region
+from streams.likelihood.search import search
+from streams.likelihood.telling_apart import tell_apart
 from streams.ridges import Ridge
 from streams.stars import StreamStars
 
-__all__ = ["COMPONENT", "LikelihoodCandidate", "LikelihoodFound", "LikelihoodSearch"]
+__all__ = ["LikelihoodSearch"]
 
-COMPONENT = "likelihood"
-"""What stands in a candidate where the model-free search names its resonant component."""
 EXPLAINED = 0.5
 """A hypothesis with more than this share of its weight in members of a better one has no other subject."""
-_MEMBER = 0.1
-"""Stars with a larger membership probability of a better candidate speak for no other."""
-
-
-@dataclass(frozen=True, eq=False)
-class LikelihoodCandidate:
-    """A stream candidate of one patch.
-
-    Args:
-        hypothesis: as the search found it.
-        refined: as the fit has it; a hypothesis whose stars make no fit is no candidate.
-        goodness: of that fit.
-        false_alarm_probability: that a stream-free patch shows a hypothesis as significant anywhere.
-        candidate: as the joining of patches and the catalogue take it.
-    """
-
-    hypothesis: Hypothesis
-    refined: RefinedStream
-    goodness: GoodnessOfFit
-    false_alarm_probability: float
-    candidate: Candidate
-
-
-@dataclass(frozen=True, eq=False)
-class LikelihoodFound:
-    """What a patch holds.
-
-    Args:
-        candidates: most significant first.
-        result: all hypotheses, those that are no candidates too.
-        chance: how high chance reaches.
-        clumps: hypotheses as significant that owe it to one place: clusters and dwarf galaxies that no mask
-            covers. Their stars speak for no candidate.
-    """
-
-    candidates: tuple[LikelihoodCandidate, ...]
-    result: SearchResult
-    chance: PeakLaw
-    clumps: tuple[Hypothesis, ...] = ()
-
-    def false_alarm_probability(self, significance: float) -> float:
-        """That a stream-free patch shows a hypothesis as significant anywhere."""
-        return self.chance.false_alarm_probability(significance)
 
 
 @dataclass(frozen=True)
@@ -148,7 +107,7 @@ class LikelihoodSearch:
             if candidate is None:
                 continue
             found.append(candidate)
-            member[_members(candidate)] = True
+            member[members_of(candidate)] = True
         return LikelihoodFound(tuple(found), result, chance, clumps)
 
     def refined_again(
@@ -173,18 +132,57 @@ class LikelihoodSearch:
         Raises:
             RefinementError: arrays that do not fit together.
         """
-        cells = FootprintCells.of(footprint, self.recipe.cell_deg)
-        log_background = log_background if keep is None else np.where(keep, log_background, -np.inf)
-        density, limits = found.result.density, self.recipe.limits
-        sky = RefinementSky.of(stars, cells, log_background, density, limits=limits)
+        sky, member = self._prepared(found, stars, footprint, log_background, keep)
         again: list[LikelihoodCandidate] = []
-        member = _in_clumps(found.clumps, stars, cells)
         for one in found.candidates:
             start, left = _restart(one), sky.take(~member[sky.rows])
             fitted = self._candidate(one.hypothesis, start, one.false_alarm_probability, left)
             again.append(fitted or one)
-            member[_members(again[-1])] = True
+            member[members_of(again[-1])] = True
         return replace(found, candidates=tuple(again))
+
+    def told_apart(
+        self,
+        found: LikelihoodFound,
+        stars: StreamStars,
+        footprint: Footprint,
+        log_background: Float[np.ndarray, " n"],
+        *,
+        keep: Bool[np.ndarray, " n"] | None = None,
+    ) -> LikelihoodFound:
+        """Where two streams fit the stars of a candidate far better than one, it becomes two (`split`).
+
+        Both keep the hypothesis that they were found as, its significance and false-alarm probability.
+
+        Args:
+            found: by `find` or `refined_again`, of these stars.
+            stars, footprint, keep: as `find` had them.
+            log_background: of each star, as the candidates were fitted over it.
+        """
+        sky, member = self._prepared(found, stars, footprint, log_background, keep)
+        speaks = np.zeros((len(found.candidates), len(stars)), dtype=bool)
+        for own, one in zip(speaks, found.candidates, strict=True):
+            own[members_of(one)] = True
+        apart: list[LikelihoodCandidate] = []
+        for own, one in zip(speaks, found.candidates, strict=True):
+            others = member | (speaks.sum(axis=0) > own)
+            apart += tell_apart(one, sky.take(~others[sky.rows]), self.refinement)
+        return replace(found, candidates=tuple(apart))
+
+    def _prepared(
+        self,
+        found: LikelihoodFound,
+        stars: StreamStars,
+        footprint: Footprint,
+        log_background: Float[np.ndarray, " n"],
+        keep: Bool[np.ndarray, " n"] | None,
+    ) -> tuple[RefinementSky, Bool[np.ndarray, " n"]]:
+        """What candidates that are known are fitted in, and the stars of clumps, which speak for none."""
+        cells = FootprintCells.of(footprint, self.recipe.cell_deg)
+        log_background = log_background if keep is None else np.where(keep, log_background, -np.inf)
+        density, limits = found.result.density, self.recipe.limits
+        sky = RefinementSky.of(stars, cells, log_background, density, limits=limits)
+        return sky, _in_clumps(found.clumps, stars, cells)
 
     def _is_clump(self, hypothesis: Hypothesis, chance: PeakLaw) -> bool:
         likely = chance.false_alarm_probability(hypothesis.significance)
@@ -199,12 +197,7 @@ class LikelihoodSearch:
             refined = refine_in(start, sky, ridges or self.ridges, self.refinement)
         except RefinementError:
             return None
-        line = _line(hypothesis, refined)
-        candidate = Candidate(
-            line, refined.membership, probability, 1, (COMPONENT,),
-            log=ProtostreamLog((Protocluster(line.facts, ()),)),
-        )  # fmt: skip
-        return LikelihoodCandidate(hypothesis, refined, goodness_of_fit(refined, sky), probability, candidate)
+        return candidate_of(hypothesis, refined, probability, sky, line_of(hypothesis, refined))
 
 
 def _in_clumps(
@@ -242,20 +235,4 @@ def _restart(candidate: LikelihoodCandidate) -> RefinementStart:
         spread=spread,
         modulus=None if stream.ridge is None else float(p[index("modulus")]),
         extent=candidate.hypothesis.along,
-    )  # fmt: skip
-
-
-def _members(candidate: LikelihoodCandidate) -> Int[np.ndarray, " k"]:
-    """Rows of the stars that speak for no lesser candidate."""
-    return candidate.refined.rows[candidate.refined.probability > _MEMBER]
-
-
-def _line(hypothesis: Hypothesis, refined: RefinedStream) -> LineDetection:
-    """The detection in the words of the model-free search: stars count by their weight."""
-    unit = hypothesis.observed / max(len(hypothesis.rows), 1)
-    (a, b), half = hypothesis.motion, refined.half_box
-    region = Region(COMPONENT, ((a - half, a + half), (b - half, b + half)), hypothesis.rows)
-    return LineDetection(
-        region, hypothesis.significance, hypothesis.theta, hypothesis.offset, 3.0 * hypothesis.width,
-        len(hypothesis.rows), len(hypothesis.rows), hypothesis.expected / max(unit, 1e-12),
     )  # fmt: skip

@@ -70,6 +70,24 @@ def test_the_members_of_one_are_not_the_members_of_the_next():
             assert all(not len(np.intersect1d(_rows(one), rows)) for rows in others)
 
 
+@pytest.mark.parametrize("apart", [1.5, 2.5])
+def test_two_streams_on_one_line_are_told_apart(apart):
+    """Both keep the chance of the one that was found. Control: streams on lines of their own stay."""
+    second = replace(STRONG, stars=90, motion=(STRONG.motion[0] + apart, STRONG.motion[1]))
+    sky = likelihood_sky(11, 5000, STRONG, second)
+    found = _find(sky)
+    assert len(found.candidates) == 1
+    told = SEARCH.told_apart(found, sky.stars, FOOTPRINT, sky.log_background)
+    for which, one in enumerate(told.candidates, 1):
+        rows = _rows(one)
+        assert (sky.origin[rows] == which).mean() > 0.75 and len(rows) > 60
+        assert one.hypothesis is found.candidates[0].hypothesis and one.pair.gain > one.pair.price
+        assert one.candidate.false_alarm_probability == found.candidates[0].false_alarm_probability
+    assert len(told.candidates) == 2
+    alone = SEARCH.told_apart(_found(), _sky().stars, FOOTPRINT, _sky().log_background)
+    assert alone.candidates == _found().candidates
+
+
 def test_rarer_candidates_and_fewer_are_reported_on_request():
     assert len(_find(_sky(), replace(SEARCH, max_candidates=1)).candidates) == 1
     assert _find(_sky(), replace(SEARCH, max_candidates=0)).candidates == ()

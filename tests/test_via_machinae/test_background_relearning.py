@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sky_patches import Circle
 from streams import StreamStars
 from streams.likelihood import SearchRecipe
-from streams.likelihood.finder import LikelihoodFound, LikelihoodSearch
+from streams.likelihood.candidates import LikelihoodFound
+from streams.likelihood.finder import LikelihoodSearch
 from via_machinae.background import (
     BackgroundError,
     BackgroundRecipe,

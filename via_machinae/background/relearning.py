@@ -25,7 +25,8 @@ from via_machinae.background.errors import BackgroundError
 from via_machinae.background.learning import PatchBackground, fit_stars, fold_of
 
 if TYPE_CHECKING:
-    from streams.likelihood.finder import LikelihoodFound, LikelihoodSearch
+    from streams.likelihood.candidates import LikelihoodFound
+    from streams.likelihood.finder import LikelihoodSearch
 
 __all__ = ["PASSING", "Relearned", "leaving", "relearn", "relearned", "staying"]
 

@@ -22,7 +22,8 @@ from via_machinae.run import Run
 from via_machinae.workers import one_thread
 
 if TYPE_CHECKING:
-    from streams.likelihood.finder import LikelihoodFound, LikelihoodSearch
+    from streams.likelihood.candidates import LikelihoodFound
+    from streams.likelihood.finder import LikelihoodSearch
 
 __all__ = ["SharedBar", "keep_relearned", "learned_anew", "relearned_folder"]
 

@@ -20,7 +20,7 @@ from via_machinae.searching.telling import clump_sentence, sentences
 
 if TYPE_CHECKING:
     from streams.likelihood import Hypothesis
-    from streams.likelihood.finder import LikelihoodCandidate, LikelihoodFound
+    from streams.likelihood.candidates import LikelihoodCandidate, LikelihoodFound
 
 __all__ = ["CLUMP_COLUMNS", "result_of"]
 
@@ -77,7 +77,8 @@ def result_of(
 
 def _peaks(found: LikelihoodFound) -> list[Hypothesis]:
     """The hypotheses of the candidates and all other peaks, most significant first."""
-    own = [one.hypothesis for one in found.candidates]
+    # Two streams that were found as one have the same hypothesis.
+    own = list({id(one.hypothesis): one.hypothesis for one in found.candidates}.values())
     others = [peak for peak in found.result.peaks if not any(peak is one for one in own)]
     return sorted([*own, *others], key=lambda one: -one.significance)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from streams.likelihood import Hypothesis
-    from streams.likelihood.finder import LikelihoodCandidate
+    from streams.likelihood.candidates import LikelihoodCandidate
 
 __all__ = ["clump_sentence", "sentences"]
 
@@ -16,7 +16,7 @@ __all__ = ["clump_sentence", "sentences"]
 def sentences(
     candidate: LikelihoodCandidate, members: int, null_skies: int, left: int = 0
 ) -> tuple[str, ...]:
-    """Line, motion, distance, stars, chance, refinement and goodness of a candidate.
+    """Line, motion, distance, stars, chance, refinement, goodness of a candidate; what it was told from.
 
     Args:
         candidate: what was found.
@@ -26,7 +26,7 @@ def sentences(
     """
     return (
         _line(candidate), _motion(candidate), _evidence(candidate), _chance(candidate, null_skies),
-        _refined(candidate, members, left), candidate.goodness.sentence,
+        _refined(candidate, members, left), candidate.goodness.sentence, *_apart(candidate),
     )  # fmt: skip
 
 
@@ -87,6 +87,16 @@ def _refined(candidate: LikelihoodCandidate, members: int, left: int) -> str:
     if fit.modulus is not None:
         told += f", distance modulus {_pm(fit.modulus, 2)} ({_kpc(fit.modulus[0]):.1f} kpc)"
     return f"{told}, {members} members; ln of the likelihood over none {fit.log_likelihood_ratio:.1f}"
+
+
+def _apart(candidate: LikelihoodCandidate) -> tuple[str, ...]:
+    pair = candidate.pair
+    if pair is None:
+        return ()
+    return (
+        f"one of two streams that were found as one: twice ln of the likelihood of two over one is "
+        f"{pair.gain:.0f}, where {pair.price:.0f} is asked",
+    )
 
 
 def _pm(value: tuple[float, float], digits: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from density import DensityError, child_seed
@@ -215,8 +215,9 @@ def _found(here: SearchedStars, null: list[float], threads: int, progress: Progr
         seed=child_seed(here.config.run.seed, "relearned background", here.name), rounds=rounds,
         progress=bar.learned_one,
     )  # fmt: skip
+    apart = finder.told_apart(better.found, stars, footprint, better.background.log_density)
     bar.finish()
-    return better
+    return replace(better, found=apart)
 
 
 def _null(run_path: Path, here: SearchedStars, threads: int) -> list[float]:
