@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from _likelihood_skies import Field, HiddenSky
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from sky_patches.mock.ridge import distance_modulus
 from streams import FootprintCells
@@ -75,6 +75,8 @@ class IdealDetector:
         density = cells.density(*cells.plane.project(*sky.stars.position.T))
         features = PatchFeatures.of(sky.stars, cells, density, log_background, recipe, photometric=True)
         area = np.asarray(cells.area, dtype=float)
+        self.cells, self.features = cells, features
+        self.log_light = features.log_ridge_ratio(ridge, modulus)
         grid = LineGrid(cells, area / area.sum(), recipe)
         weights = star_weights(features, recipe, ridge, modulus, grid.length)
         side = len(recipe.motions)
@@ -88,3 +90,32 @@ class IdealDetector:
         h = np.array([*line, *motions[:, 0], *motions[:, 1], np.log(width), 0.0, 0.0])
         free = FreeLine(GridHypothesis(0, 0, (0, 0), 0, 0, 0, 0.0), h, 0.0)
         return hypothesis_of(self.sight, free, np.ones(len(self.sight.features))).significance
+
+    def membership(
+        self,
+        line: Float[np.ndarray, " 2"],
+        motions: Float[np.ndarray, "2 2"],
+        width: float,
+        dispersion: float,
+        stars: float,
+    ) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+        """Rows, and the probability that each is of the stream, by its true parameters: nothing is fitted.
+
+        Args:
+            line, motions, width: see `true_line`, deg, mas/yr.
+            dispersion: intrinsic, mas/yr.
+            stars: of the stream in the patch.
+        """
+        f, cells = self.features, self.cells
+        theta, offset = line
+        along = f.x * np.cos(theta) + f.y * np.sin(theta)
+        variance = f.variance - SearchRecipe().spread ** 2 + dispersion**2
+        residual = f.motion - motions[:, 0] - along[:, None] * motions[:, 1]
+        log_motion = -0.5 * (residual**2 / variance + np.log(2 * np.pi * variance)).sum(axis=1)
+
+        def profile(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+            return np.exp(-0.5 * ((x * np.sin(theta) - y * np.cos(theta) - offset) / width) ** 2)
+
+        inside = float((profile(cells.x, cells.y) * cells.area).sum())
+        odds = stars * profile(f.x, f.y) / inside / f.surface * np.exp(log_motion + self.log_light)
+        return f.rows, odds / (1.0 + odds)

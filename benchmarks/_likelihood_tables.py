@@ -1,4 +1,4 @@
-"""README tables of the likelihood search: likelihood.py, likelihood_null.py, likelihood_completeness.py."""
+"""README tables of the likelihood search on mock patches: power, chance, completeness, wrong ridges."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ def _likelihood(record: Record) -> str:
     rows = [
         [
             place, *(_half(record, f"{place}, {name}", few) for name in names), _ideal(record, place, few),
-            f"{_f1(mine, place):.2f}", _pair(record, "ratio", place, ".2f"),
+            *(_f1(record["rows"], place, method) for method in ("likelihood", "ideal")),
+            _pair(record, "ratio", place, ".2f"),
             f"{_median(row['best_false'] for row in mine if row['place'] == place):.1f}",
         ]
         for place in dict.fromkeys(row["place"] for row in mine)
     ]  # fmt: skip
     columns = [
         "density of the field", *(f"half found, {_RIDGES[name]}" for name in names),
-        "half found, stream known", "F1 of the richest", "wrong over right",
-        "best false contrast",
+        "half found, stream known", "F1 of the richest", "F1, stream known",
+        "wrong over right", "best false contrast",
     ]  # fmt: skip
     text = "".join(f"\n\n{_sentence(record, name)}" for name in names)
     return table(columns, rows) + text + "\n\n" + _methods(record) + made(record)
@@ -44,11 +45,12 @@ def _ideal(record: Record, place: str, few: int) -> str:
     return f"{few} or fewer" if value <= few else f"{value:.0f}"
 
 
-def _f1(rows: Sequence[Record], place: str) -> float:
+def _f1(rows: Sequence[Record], place: str, method: str) -> str:
     """Median F1 of the members of the richest streams, right ridge."""
-    most = max(row["stars"] for row in rows)
-    mine = [row for row in rows if (row["place"], row["stars"], row["ridge"]) == (place, most, "true")]
-    return _median(row["f1"] or 0.0 for row in mine) if mine else float("nan")
+    mine = [row for row in rows if (row["place"], row["method"], row["ridge"]) == (place, method, "true")]
+    most = max((row["stars"] for row in mine), default=0)
+    found = [row["f1"] or 0.0 for row in mine if row["stars"] == most and "f1" in row]
+    return f"{_median(found):.2f}" if found else "-"
 
 
 def _sentence(record: Record, name: str) -> str:
@@ -145,8 +147,20 @@ def _cell(row: Record | None) -> str:
     return f"{row['half']:.0f}" + ("" if row["half_error"] is None else f" +- {row['half_error']:.0f}")
 
 
+def _wrong_ridge(record: Record) -> str:
+    names = sorted({row["metallicity"] for row in record["rows"]})
+    wrong = [name for name in names if f"ratio: peak, {name:g}" in record]
+    rows = [
+        [place, *(f"{record[f'ratio: {place}, {name:g}']:.2f}" for name in wrong)]
+        for place in dict.fromkeys(row["place"] for row in record["rows"])
+    ]
+    columns = ["density of the field", *(f"ridge of [Fe/H] = {name:g}" for name in wrong)]
+    return table(columns, rows) + made(record)
+
+
 LIKELIHOOD_TABLES: dict[str, Callable[[Record], str]] = {
     "likelihood": _likelihood,
     "likelihood_null": _null,
     "likelihood_completeness": _completeness,
+    "likelihood_wrong_ridge": _wrong_ridge,
 }

@@ -11,7 +11,8 @@ ones of each stream.
 likelihood: the search as the command runs it, with one ridge, the right one ("true") or one a metallicity
 step off ("wrong"; -2.2 for even seeds, -0.7 for odd ones), or with the three built-in ones ("all").
 ideal: the same weights over the same background at the stream's true line, width, motion, gradients, distance
-and ridge: what a search could reach at most. "detected" then applies the search's own law of chance.
+and ridge: what a search could reach at most. "detected" then applies the search's own law of chance; "f1" is
+that of the members by the true parameters, the number of stars too.
 cathode, r-anode, anode: the window is known, an upper limit to their power: one window of the scan's width
 around the stream's own proper motion, in the component where fewer stars share it, scored by the scan's
 detector and searched by the scan's line finder.
@@ -34,7 +35,7 @@ from pathlib import Path
 import numpy as np
 from _likelihood_half import HalfPoints
 from _likelihood_ideal import IdealDetector, true_line
-from _likelihood_judging import FALSE_ALARM, best_false, facts, false_candidates, stream_figures
+from _likelihood_judging import FALSE_ALARM, best_false, facts, false_candidates, member_f1, stream_figures
 from _likelihood_methods import METHODS, method_rows
 from _likelihood_parts import Job, Row, measured
 from _likelihood_skies import (
@@ -131,12 +132,14 @@ def _ideal_rows(job: Job, sky: HiddenSky, log_background: np.ndarray, done: Sear
         line, motions = true_line(field, recipe, place, int(job["seed"]))
         significance = detector.significance(line, motions, recipe.width)
         probability = done.found.false_alarm_probability(significance)
+        members = detector.membership(line, motions, recipe.width, DISPERSION, float(job["stars"]))
         rows.append(
             {
                 **facts(stream, job),
                 "detected": probability < FALSE_ALARM,
                 "significance": significance,
                 "false_alarm_probability": probability,
+                "f1": member_f1(*members, sky.member(stream)),
                 "ridge": "true",
                 "method": "ideal",
             }

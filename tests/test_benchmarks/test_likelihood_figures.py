@@ -13,9 +13,10 @@ from _likelihood_parts import Job, Row, measured
 from _likelihood_tables import LIKELIHOOD_TABLES
 from hypothesis import given
 from hypothesis import strategies as st
-from likelihood import figures_of, jobs_of
+from likelihood import PLACES, figures_of, jobs_of
 from likelihood_completeness import DISTANCES, WIDTHS, cells_of, draw, gradient, grid, write
 from likelihood_null import uniformity
+from likelihood_wrong_ridge import figures_of as wrong_ridge_figures
 
 STARS = (20, 30, 40, 50, 60, 80, 120, 300)
 MADE = {"date": "d", "cores": 2, "device": "cpu", "seed": 1}
@@ -193,6 +194,20 @@ def test_the_map_grows_with_distance_and_width_and_marks_its_bounds(tmp_path: Pa
     drawn = write(draw(cells[:-3]), tmp_path / "map.png")
     assert drawn.read_bytes()[:4] == b"\x89PNG"
     assert list(tmp_path.iterdir()) == [drawn]
+
+
+def test_a_wrong_ridge_is_compared_with_the_right_one_of_the_same_stream():
+    """Its sky may be an easy one: the ratio is taken stream by stream."""
+    rows: list[Row] = [
+        {"seed": seed, "place": place, "metallicity": metallicity, "significance": part * 5.0 * seed}
+        for seed in (1, 2, 3)
+        for place in PLACES
+        for metallicity, part in ((-2.2, 0.8), (-1.5, 1.0), (-0.7, 0.5))
+    ]
+    figures = wrong_ridge_figures(rows)
+    assert figures["ratio: peak, -2.2"] == pytest.approx(0.8) and "ratio: peak, -1.5" not in figures
+    text = LIKELIHOOD_TABLES["likelihood_wrong_ridge"]({**MADE, "rows": rows, **figures})
+    assert "| peak | 0.80 | 0.50 |" in text
 
 
 def test_gradients_are_those_of_perspective():
