@@ -49,7 +49,7 @@ def half_point_error(
     seed: int,
     skies: int = 200,
 ) -> float:
-    """Half of the 16 to 84 % range of a figure over seeds drawn with replacement.
+    """Half of the 16 to 84 % range of a figure over seeds drawn with replacement; NaN of a single seed.
 
     Args:
         seeds: those of the trials.
@@ -57,6 +57,8 @@ def half_point_error(
         seed: of the bootstrap.
         skies: how many lists are drawn.
     """
+    if len(seeds) < 2:
+        return float("nan")
     rng = np.random.default_rng([seed, 19])
     drawn = np.array([of([int(s) for s in rng.choice(seeds, len(seeds))]) for _ in range(skies)])
     low, high = np.percentile(np.where(np.isfinite(drawn), drawn, np.inf), [16, 84], method="nearest")

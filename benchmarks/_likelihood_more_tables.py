@@ -85,11 +85,18 @@ def _speed(record: Record) -> str:
 
 def _shuffled(record: Record) -> str:
     rows = [
-        [str(row["shuffle"]), f"{row['significance']:.1f}", false_alarm(row["false_alarm_probability"])]
+        [
+            str(row["shuffle"]),
+            f"{row['significance']:.1f}",
+            f"{row['contrast']:.1f}",
+            false_alarm(row["false_alarm_probability"]),
+        ]
         for row in record["rows"]
         if row["search"] == "default"
     ]
-    return table(["shuffled strip", "best sigma", "false-alarm probability"], rows) + made(record)
+    return table(["shuffled strip", "best sigma", "best contrast", "false-alarm probability"], rows) + made(
+        record
+    )
 
 
 LIKELIHOOD_MORE_TABLES: dict[str, Callable[[Record], str]] = {

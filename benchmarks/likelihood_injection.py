@@ -11,7 +11,7 @@ The search is blind: three old ridges, all distances. "recovered": a candidate w
 below 0.01 of which the stream's stars make most of the excess or of the expected members. "contrast" and
 "significance" are those of its best candidate, else of its best hypothesis; "f1" that of the candidate's
 members (probability above one half). "false_candidates" of the patch pass 0.01 and are no stream of it.
---plot draws the recovered fraction against the number kept.
+--plot draws recovered fraction and significances against the number kept.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ from _likelihood_judging import false_candidates, stream_figures
 from _likelihood_members import STREAMS, Piece, pieces, sky_with_pieces
 from _likelihood_parts import Job, Row, measured
 from _likelihood_skies import CENTRE, QUICK_SEARCH, Field, HiddenSky, Searched, background_of
+from matplotlib import colormaps
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 from reporting import Cell, arguments, report
 
 from streams.likelihood import SearchRecipe
@@ -106,43 +110,58 @@ def figures_of(rows: Sequence[Row]) -> dict[str, Cell]:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Recovered fraction against the number kept: of all streams, and each stream's own."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7.0, 4.5), layout="constrained")
+    """Recovered fraction of all streams, and each stream's significance, against the number kept."""
+    figure = Figure(figsize=(11.0, 4.0), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    kept, share, error = _fractions(rows)
+    left.errorbar(kept, share, yerr=error, fmt="ks-", lw=1.5, ms=5, capsize=3)
+    left.set(ylim=(-0.03, 1.03), ylabel="recovered fraction", title="all streams")
     names = sorted({str(row["stream"]) for row in rows}, key=lambda name: _distance(rows, name))
     for number, name in enumerate(names):
-        own = [row for row in rows if row["stream"] == name]
-        colour = plt.get_cmap("viridis")(number / max(len(names) - 1, 1))
+        own = [row for row in rows if row["stream"] == name and row["significance"] is not None]
+        colour, marker = colormaps["viridis"](number / max(len(names) - 1, 1)), "osD^v<>"[number % 7]
         label = f"{name} ({_distance(rows, name):.0f} kpc)"
-        axes.plot(*_fractions(own), "o-", color=colour, lw=0.8, ms=3, alpha=0.7, label=label)
-    axes.plot(*_fractions(rows), "ks-", lw=2, ms=5, label="all streams")
-    axes.set(xscale="log", xlim=(10, 1000), ylim=(-0.03, 1.03))
-    axes.set(xlabel="members kept", ylabel="recovered fraction")
-    axes.legend(fontsize=7, ncols=2)
+        x, y = ([float(row[column]) for row in own] for column in ("kept", "significance"))
+        # Open symbols are hypotheses that did not pass.
+        face = [colour if row["recovered"] else "white" for row in own]
+        right.plot(x, y, "-", color=colour, lw=0.8, alpha=0.7)
+        right.scatter(x, y, marker=marker, s=26, facecolors=face, edgecolors=[colour], zorder=3)
+        right.plot([], [], color=colour, marker=marker, lw=0.8, ms=5, label=label)
+    right.set(yscale="log", ylabel="significance of the best hypothesis [sigma]", title="open: not recovered")
+    figure.legend(fontsize=8, loc="outside right center")
+    _ticks(right.yaxis, (5, 7, 10, 20, 30, 40))
+    for axes in (left, right):
+        axes.set(xscale="log", xlim=(15, 1000), xlabel="members kept")
+        _ticks(axes.xaxis, (20, 40, 60, 100, 200, 400, 800))
     _save(figure, path)
-    plt.close(figure)
 
 
-def _fractions(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
+def _ticks(axis: Axis, values: Sequence[float]) -> None:
+    """Plain numbers on a logarithmic axis."""
+    axis.set_major_locator(FixedLocator(values))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def _fractions(rows: Sequence[Row]) -> tuple[list[float], list[float], list[float]]:
+    """Median number kept, recovered fraction and its binomial error, for each number asked."""
     groups = Counter(row["asked"] for row in rows)
     kept = [float(np.median([float(r["kept"]) for r in rows if r["asked"] == asked])) for asked in groups]
     share = [float(np.mean([int(r["recovered"]) for r in rows if r["asked"] == asked])) for asked in groups]
-    return kept, share
+    error = [(p * (1 - p) / count) ** 0.5 for p, count in zip(share, groups.values(), strict=True)]
+    return kept, share, error
 
 
 def _distance(rows: Sequence[Row], name: str) -> float:
     return float(next(row["distance"] for row in rows if row["stream"] == name))
 
 
-def _save(figure: object, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
-    figure.savefig(temporary, dpi=150)  # type: ignore[attr-defined]
+    figure.savefig(temporary, dpi=150, metadata={"Software": None})
+    Path(temporary).chmod(0o644)
     os.replace(temporary, path)
 
 

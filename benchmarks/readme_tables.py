@@ -184,6 +184,12 @@ DOCUMENTS: dict[str, tuple[str, ...]] = {
     "docs/streams.md": (
         "likelihood_null",
         "likelihood_gd1",
+        "likelihood_gd1_shuffled",
+        "likelihood_wrong_ridge",
+        "likelihood_completeness",
+        "likelihood_injection",
+        "background_absorption",
+        "likelihood_speed",
         "null_patches",
         "gd1_shuffled",
         "gd1_contrast",

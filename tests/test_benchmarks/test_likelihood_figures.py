@@ -66,6 +66,10 @@ def test_the_bootstrap_error_is_the_scatter_over_repetitions_and_shrinks_with_th
     assert 0.5 < many[1] / many[0] < 2.0
 
 
+def test_one_seed_tells_no_scatter():
+    assert np.isnan(half_point_error([3], lambda chosen: 40.0, seed=1))
+
+
 def _bootstrap(stars: np.ndarray, detected: np.ndarray, seeds: int) -> float:
     def of(chosen: list[int]) -> float:
         rows = (np.arange(len(STARS)) * seeds + np.array(chosen)[:, None]).ravel()

@@ -88,7 +88,8 @@ def _narrowest(position: np.ndarray) -> float:
 
 def _row(stream: str, asked: str, kept: int, recovered: int, **more: object) -> Row:
     row = {"stream": stream, "distance": 9.0, "asked": asked, "kept": kept, "recovered": recovered,
-           "repeat": 0, "patch": "4 19", "f1": 0.8 if recovered else None, "false_candidates": 1}  # fmt: skip
+           "repeat": 0, "patch": "4 19", "f1": 0.8 if recovered else None, "false_candidates": 1,
+           "significance": 9.0 if recovered else None}  # fmt: skip
     return row | more  # type: ignore[return-value]
 
 
