@@ -117,13 +117,15 @@ def _null(record: Record) -> str:
     rows = [
         [
             name, str(record[f"{key}patches"]), f"{record[f'{key}ks_p']:.2g}", str(record[f"{key}fired"]),
-            false_alarm(record[f"{key}least"]),
+            str(record[f"{key}rare"]), false_alarm(record[f"{key}least"]),
         ]
         for key, name in kinds.items()
         if f"{key}patches" in record
     ]  # fmt: skip
-    text = f"\n\nWithout the look-elsewhere effect KS p would be {record['uncorrected_ks_p']:.0e}."
-    columns = ["patches without streams", "number", "KS p", "below 0.05", "least of all"]
+    uncorrected = record["uncorrected_ks_p"]
+    told = f"{uncorrected:.0e}" if uncorrected > 0 else "below 1e-300"
+    text = f"\n\nWithout the look-elsewhere effect KS p would be {told}."
+    columns = ["patches without streams", "number", "KS p", "below 0.05", "below 0.001", "least of all"]
     return table(columns, rows) + text + made(record)
 
 

@@ -4,8 +4,8 @@ Two kinds. "mock": cones of the mock Galaxy at random places with |b| > 20 deg. 
 background that was learned on such a cone; nothing in them is there but what a flow can describe. Either way
 the background is learned anew from the stars that are searched, as in a real search. The false-alarm
 probability of the best hypothesis of each patch should be spread evenly from 0 to 1: "ks_p" is the
-Kolmogorov-Smirnov probability of that, "fired" how many are below 0.05. "chance_..." is what
-the patch's own hypotheses say of chance.
+Kolmogorov-Smirnov probability of that, "fired" how many are below 0.05, "rare" below 0.001, where chance
+hardly comes but a background that was not learned does. "chance_..." is what the patch's own hypotheses say.
 
 --control: probabilities of one hypothesis alone, without the look-elsewhere effect. They must not be uniform.
 """
@@ -31,7 +31,7 @@ from via_machinae.background import sample_sky
 KINDS = ("mock", "flow")
 NOTHING_REPORTED = 1e-9
 """Below every probability that is quoted: the best hypotheses are read, no candidate is refined."""
-FIRED = 0.05
+FIRED, RARE = 0.05, 0.001
 
 
 def empty_stars(job: Job, field: Field) -> StreamStars:
@@ -89,6 +89,7 @@ def uniformity(rows: Sequence[Row], column: str) -> dict[str, Cell]:
             figures[f"{label}patches"] = len(values)
             figures[f"{label}ks_p"] = float(kstest(values, "uniform").pvalue)
             figures[f"{label}fired"] = int(np.sum(values < FIRED))
+            figures[f"{label}rare"] = int(np.sum(values < RARE))
             figures[f"{label}least"] = float(values.min())
     return figures
 
