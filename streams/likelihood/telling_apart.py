@@ -9,7 +9,7 @@ import numpy as np
 from streams.candidates import LineDetection
 from streams.likelihood.candidates import MEMBER, LikelihoodCandidate, candidate_of, line_of
 from streams.likelihood.refinement import RefinedStream
-from streams.likelihood.refinement_recipe import RefinementRecipe
+from streams.likelihood.refinement_recipe import RefinementError, RefinementRecipe
 from streams.likelihood.refinement_sky import RefinementSky
 from streams.likelihood.two_streams import split
 
@@ -26,7 +26,10 @@ def tell_apart(
         sky: it was fitted in; without the members of other candidates, which would be taken for the second.
         recipe: of its fit.
     """
-    result = split(one.refined, sky, refinement=recipe)
+    try:
+        result = split(one.refined, sky, refinement=recipe)
+    except RefinementError:
+        return [one]
     if len(result.streams) == 1:
         return [one]
     parts = []

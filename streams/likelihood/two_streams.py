@@ -11,10 +11,13 @@ from streams.likelihood.refinement import RefinedStream, refined_of
 from streams.likelihood.refinement_component import NAMES, StreamDensity, index
 from streams.likelihood.refinement_fit import best_of, free_parameters
 from streams.likelihood.refinement_mixture import StreamMixture
-from streams.likelihood.refinement_recipe import RefinementRecipe
+from streams.likelihood.refinement_recipe import RefinementError, RefinementRecipe
 from streams.likelihood.refinement_sky import RefinementSky
 
 __all__ = ["SplitRecipe", "SplitResult", "split"]
+
+_FEWEST = 4.0
+"""Expected members that two streams have at least."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,22 @@ def split(
         sky: the sky it was fitted in.
         recipe: of the search; default `SplitRecipe()`.
         refinement: of the fit; default `RefinementRecipe()`.
+
+    Raises:
+        RefinementError: the stream vanishes when all stars around are fitted: nothing is left to be split.
     """
     recipe, refinement = recipe or SplitRecipe(), refinement or RefinementRecipe()
     wide = _surroundings(one, sky, recipe, refinement)
+    if not len(wide.x):
+        raise RefinementError("no star lies around the stream: there is nothing to tell apart")
     free = free_parameters(one.density.ridge)
     single = StreamMixture(wide, (one.density,), free[None], refinement)
     p, here = single.climb(one.parameters[None])
+    if here.probability[0].sum() < _FEWEST:
+        raise RefinementError(
+            f"{here.probability[0].sum():.1f} stars belong to the stream among all {len(wide.x)} around; "
+            f"{_FEWEST:g} are needed to tell two streams apart"
+        )
     seconds = [_of_strip(one, *strip) for strip in _strips(one, wide, here.probability[0], recipe)]
     pairs = [((one.density, stream), np.stack([p[0], own])) for stream, own in seconds]
     pairs.append(((one.density, one.density), _halved(p[0], wide, here.probability[0])))

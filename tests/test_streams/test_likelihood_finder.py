@@ -88,6 +88,13 @@ def test_two_streams_on_one_line_are_told_apart(apart):
     assert alone.candidates == _found().candidates
 
 
+def test_what_vanishes_among_the_stars_around_it_is_not_split():
+    """The same candidates over a background that explains every star."""
+    everywhere = _sky().log_background + 2000.0
+    told = SEARCH.told_apart(_found(), _sky().stars, FOOTPRINT, everywhere)
+    assert told.candidates == _found().candidates
+
+
 def test_rarer_candidates_and_fewer_are_reported_on_request():
     assert len(_find(_sky(), replace(SEARCH, max_candidates=1)).candidates) == 1
     assert _find(_sky(), replace(SEARCH, max_candidates=0)).candidates == ()
