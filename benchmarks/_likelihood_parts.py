@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -11,11 +12,19 @@ from reporting import Cell
 
 from via_machinae.workers import completed, start_worker
 
-__all__ = ["Job", "Row", "measured"]
+__all__ = ["Job", "Row", "campaign_arguments", "measured"]
 
 Job = dict[str, Cell]
 """Everything that decides the rows of a job: it names them in the file of finished ones."""
 Row = dict[str, Cell]
+
+
+def campaign_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every script of many jobs has: `--workers` and `--scratch`."""
+    parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument(
+        "--scratch", type=Path, default=None, metavar="FILE", help="finished jobs are kept here"
+    )
 
 
 def measured(

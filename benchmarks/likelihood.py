@@ -30,14 +30,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from _likelihood_half import HalfPoints
 from _likelihood_ideal import IdealDetector, true_line
 from _likelihood_judging import FALSE_ALARM, best_false, facts, false_candidates, member_f1, stream_figures
 from _likelihood_methods import METHODS, method_rows
-from _likelihood_parts import Job, Row, measured
+from _likelihood_parts import Job, Row, campaign_arguments, measured
 from _likelihood_skies import (
     CENTRE,
     Field,
@@ -202,10 +201,7 @@ def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=METHODS, help="detectors compared")
     parser.add_argument("--method-stars", type=int, nargs="+", default=METHOD_STARS, help="for them")
     parser.add_argument("--method-seeds", type=int, default=2, help="patches for them (--quick: 1)")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument(
-        "--scratch", type=Path, default=None, metavar="FILE", help="finished jobs are kept here"
-    )
+    campaign_arguments(parser)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ import astropy.units as u
 import numpy as np
 from _likelihood_half import half_point, half_point_error
 from _likelihood_judging import false_candidates, stream_figures
-from _likelihood_parts import Job, Row, measured
+from _likelihood_parts import Job, Row, campaign_arguments, measured
 from _likelihood_skies import (
     CENTRE,
     MOTION_LIMIT,
@@ -225,10 +225,7 @@ def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--field", type=int, default=100_000, help="field stars (--quick: 5,000)")
     parser.add_argument("--stars", type=int, nargs="+", default=STARS, help="of each stream (--quick: 80)")
     parser.add_argument("--figure", type=Path, default=None, metavar="PNG", help="default: next to --json")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument(
-        "--scratch", type=Path, default=None, metavar="FILE", help="finished jobs are kept here"
-    )
+    campaign_arguments(parser)
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ import numpy as np
 from _gd1_data import CONFIG, DATA, read_strip, shuffled, store_of
 from _gd1_tracks import offsets_of
 from _likelihood_judging import FALSE_ALARM, excess_share, is_of, member_f1
-from _likelihood_parts import Job, Row, measured
+from _likelihood_parts import Job, Row, campaign_arguments, measured
 from astropy.table import Table
 from jaxtyping import Bool
 from reporting import Cell, arguments, report
@@ -226,8 +226,7 @@ def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--searches", nargs="+", choices=sorted(SEARCHES), default=list(SEARCHES))
     parser.add_argument("--seeds", type=int, default=3, help="backgrounds of each kind (--quick: 1)")
     parser.add_argument("--shuffled", type=int, default=0, metavar="N", help="search N null skies instead")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--scratch", type=Path, default=None, help="file of finished searches: to go on")
+    campaign_arguments(parser)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from _gd1_data import DATA
 from _likelihood_half import half_point
 from _likelihood_judging import false_candidates, stream_figures
 from _likelihood_members import STREAMS, Piece, pieces, sky_with_pieces
-from _likelihood_parts import Job, Row, measured
+from _likelihood_parts import Job, Row, campaign_arguments, measured
 from _likelihood_skies import CENTRE, QUICK_SEARCH, Field, HiddenSky, Searched, background_of
 from matplotlib import colormaps
 from matplotlib.axis import Axis
@@ -195,8 +195,7 @@ def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=3, help="patches of each group and number")
     parser.add_argument("--field-stars", type=int, default=100_000, help="of a patch (--quick: 5,000)")
     parser.add_argument("--motion-limit", type=float, default=MOTION_LIMIT, help="of the search, mas/yr")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--scratch", type=Path, default=None, help="file of finished patches: to go on")
+    campaign_arguments(parser)
     parser.add_argument("--plot", type=Path, default=None, metavar="PNG", help="draw the recovered fraction")
 
 

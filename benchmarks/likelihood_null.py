@@ -15,10 +15,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from _likelihood_parts import Job, Row, measured
+from _likelihood_parts import Job, Row, campaign_arguments, measured
 from _likelihood_skies import Field, background_of, searched
 from null_patches import place
 from reporting import Cell, arguments, report
@@ -100,10 +99,7 @@ def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--field", type=int, default=100_000, help="stars in each (--quick: 5,000)")
     parser.add_argument("--b-min", type=float, default=20.0, help="least |b| of their centres, deg")
     parser.add_argument("--control", action="store_true", help="without the look-elsewhere effect: must fail")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument(
-        "--scratch", type=Path, default=None, metavar="FILE", help="finished jobs are kept here"
-    )
+    campaign_arguments(parser)
 
 
 def main() -> None:

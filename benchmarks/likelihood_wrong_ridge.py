@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from _likelihood_ideal import IdealDetector, true_line
-from _likelihood_parts import Job, Row, measured
+from _likelihood_parts import Job, Row, campaign_arguments, measured
 from _likelihood_skies import background_of
 from likelihood import DISTANCE, METALLICITY, PLACES, QUICK_FIELD, sky_of, streams_of
 from reporting import Cell, arguments, report
@@ -71,10 +70,7 @@ def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=10, help="patches, from --seed on (--quick: 1)")
     parser.add_argument("--field", type=int, default=100_000, help=f"field stars (--quick: {QUICK_FIELD})")
     parser.add_argument("--stars", type=int, default=80, help="of each stream")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument(
-        "--scratch", type=Path, default=None, metavar="FILE", help="finished jobs are kept here"
-    )
+    campaign_arguments(parser)
 
 
 def main() -> None:
